@@ -60,7 +60,7 @@ impl Costs {
         self.tracker + self.filters
     }
 
-    /// The round that was disturbed least.
+    /// The fastest round.
     fn best(rounds: &[Self]) -> Option<&Self> {
         rounds.iter().min_by(|a, b| a.all().total_cmp(&b.all()))
     }
@@ -111,7 +111,7 @@ fn slots(plugins: &Plugins, stream: &StreamInfo, count: usize) -> Result<Costs, 
     measure(count, |frame, seen| Ok(tracker.update(frame, seen)?.ids), filter)
 }
 
-/// By number of boxes; empty where the native program is not named.
+/// Costs by number of boxes; empty without the native program.
 fn native() -> Result<Vec<Costs>, Failure> {
     let Some(program) = std::env::var_os("OCELLUS_NATIVE_CHAIN") else { return Ok(Vec::new()) };
     let output = String::from_utf8(Command::new(program).output()?.stdout)?;
@@ -172,7 +172,7 @@ fn main() -> Result<(), Failure> {
     stops(&Path::new(&folder).join("../guests"), &stream)
 }
 
-/// How long after its deadline an endless call ends, and how much memory a plugin gets that
+/// Measures the overrun of the deadline in an endless call, and the memory of a plugin that
 /// allocates without end.
 fn stops(guests: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     let limits = Limits { deadline: Duration::from_millis(100), ..Limits::default() };
@@ -201,8 +201,7 @@ fn stops(guests: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The time of a frame in which a newer component takes over, with ten boxes. The components differ
-/// in a custom section.
+/// Time of a frame with a hot swap, with ten boxes. The components differ in a custom section.
 fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     let count: u64 = std::env::var("OCELLUS_SWAPS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
     let folder = std::env::temp_dir().join(format!("ocellus-swaps-{}", std::process::id()));

@@ -19,7 +19,7 @@ pub fn time(frame: u64) -> f64 {
     frame as f64 / 25.0
 }
 
-/// In microseconds. The median, since the machine does other things meanwhile.
+/// In microseconds. The median, which is robust against other load of the machine.
 pub fn median_us(mut times: Vec<std::time::Duration>) -> f64 {
     times.sort();
     times.get(times.len() / 2).map_or(0.0, |t| t.as_secs_f64() * 1e6)

@@ -1,4 +1,4 @@
-//! Bindings that `wasmtime` makes of `wit/v0.1`. The three worlds share one set of types.
+//! Bindings that `wasmtime` generates from `wit/v0.1`. The three worlds share one set of types.
 
 #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction, reason = "generated")]
 

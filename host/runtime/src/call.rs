@@ -1,6 +1,6 @@
-//! Calls into sessions as values, and sessions of either kind that answer them.
+//! Calls into sessions as values, and sessions of trackers and filters that execute them.
 //!
-//! A call as a value can be kept, shown to a canary, written into a trace and made again.
+//! A call as a value can be kept, sent to a canary, written to a trace and replayed.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub enum Call {
     Update {
         /// The frame.
         frame: FrameInfo,
-        /// All of them that no filter rejected.
+        /// The detections that no filter rejected.
         detections: Vec<Detection>,
     },
     /// [`Tracker::snapshot`].
@@ -31,25 +31,25 @@ pub enum Call {
     Detections {
         /// The frame.
         frame: FrameInfo,
-        /// The items that are judged.
+        /// The items.
         detections: Vec<Detection>,
     },
     /// [`Filter::shots`].
     Shots {
         /// The frame.
         frame: FrameInfo,
-        /// The items that are judged.
+        /// The items.
         candidates: Vec<Candidate>,
     },
     /// [`Filter::objects`].
     Objects {
-        /// The items that are judged.
+        /// The items.
         objects: Vec<Object>,
     },
 }
 
 impl Call {
-    /// Roughly the memory that it holds, in bytes.
+    /// Approximate memory in bytes.
     pub(crate) fn size(&self) -> usize {
         let one = |d: &Detection| size_of::<Detection>() + d.appearance.len() * size_of::<f32>();
         let items: usize = match self {
@@ -63,7 +63,7 @@ impl Call {
         size_of::<Self>() + items
     }
 
-    /// The index of the frame that it is about; of objects, the last frame of the last one.
+    /// The index of its frame; for objects, the last frame of the last one.
     pub(crate) fn frame(&self) -> Option<u64> {
         match self {
             Self::Update { frame, .. } | Self::Detections { frame, .. } | Self::Shots { frame, .. } => {
@@ -74,7 +74,7 @@ impl Call {
         }
     }
 
-    /// Makes the call to a filter; a tracker's call is about no items.
+    /// Executes a call of a filter; a tracker's call has no items.
     pub(crate) fn ask(&self, filter: &mut Filter) -> Result<Vec<Verdict>, PluginError> {
         match self {
             Self::Detections { frame, detections } => filter.detections(frame, detections),
@@ -90,11 +90,11 @@ impl Call {
 pub(crate) enum Answer {
     Update(Update),
     Verdicts(Vec<Verdict>),
-    /// Of calls whose answer nobody compares.
+    /// The answer of a call that is not compared.
     Done,
 }
 
-/// A session of either kind that is shown frames.
+/// A session of a tracker or a filter.
 pub(crate) enum Session {
     Tracker(Tracker),
     Filter(Filter),
@@ -113,7 +113,7 @@ impl Session {
         Ok(Filter::open(plugin, settings, stream)?.map(Self::Filter))
     }
 
-    /// Makes a call; one of the other kind does nothing.
+    /// Executes a call; one of the other kind has no effect.
     pub(crate) fn make(&mut self, call: &Call) -> Result<Answer, PluginError> {
         match (self, call) {
             (Self::Tracker(tracker), Call::Update { frame, detections }) => {
@@ -126,7 +126,7 @@ impl Session {
         }
     }
 
-    /// Goes on from a state; only straight after opening. Without one, nothing happens.
+    /// Restores a state; only directly after opening. No effect without one.
     pub(crate) fn restore(&mut self, state: Option<&TrackerState>) -> Result<(), PluginError> {
         match (self, state) {
             (Self::Tracker(tracker), Some(state)) => tracker.restore(state),

@@ -1,8 +1,8 @@
-//! Canary: a component beside the plugin that serves, shown the same calls, without effect.
+//! Canary: a component that gets the calls of the active plugin, without effect.
 //!
-//! Guarantees: nothing that a canary does reaches the job: it runs on a thread of its own, its
-//! answers are compared and dropped, and one that fails or cannot keep up gets no more calls. Ends
-//! with its slot, after the calls that it was shown, for which it has [`PATIENCE`].
+//! Guarantees: a canary never affects the job: it runs on its own thread, its answers are compared
+//! and dropped, and one that fails or falls behind gets no more calls. Ends with its slot, after
+//! the calls in its queue, for which it has [`PATIENCE`].
 
 use std::{
     collections::BTreeMap,
@@ -24,12 +24,12 @@ use crate::{
     plugin::Plugin,
 };
 
-/// Calls that may wait for a canary.
+/// Limit of the calls in a canary's queue.
 const QUEUE: usize = 64;
-/// How long the end of a job waits for it.
+/// Time that the end of a job waits for it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A call of the job, and what the serving plugin answered.
+/// A call of the job, with the answer of the active plugin.
 struct AnsweredCall {
     call: Call,
     answer: Answer,
@@ -39,14 +39,14 @@ struct AnsweredCall {
 pub(crate) struct Canary {
     /// `None` once it gets no more calls.
     calls: Option<SyncSender<AnsweredCall>>,
-    /// When it gets no more calls, whatever waits.
+    /// Deadline for the calls in its queue.
     until: Arc<Mutex<Option<Instant>>>,
     usage: Arc<Mutex<ShadowUse>>,
     worker: Option<JoinHandle<()>>,
 }
 
 impl Canary {
-    /// Opens a session of the canary, which begins with the next call. `None` where no thread can
+    /// Opens a session of the canary, which starts with the next call. `None` where no thread can
     /// be started.
     pub(crate) fn begin(plugin: Arc<Plugin>, settings: Value, stream: StreamInfo) -> Option<Self> {
         let usage = Arc::new(Mutex::new(ShadowUse { digest: plugin.digest.to_string(), ..ShadowUse::default() }));
@@ -64,7 +64,7 @@ impl Canary {
         Some(Self { calls: Some(sender), until, usage, worker: Some(worker) })
     }
 
-    /// Shows the canary a call and what the serving plugin answered.
+    /// Queues a call with the answer of the active plugin.
     pub(crate) fn show(&mut self, call: &Call, answer: &Answer, pixels: Option<Arc<dyn Pixels>>) {
         let Some(sender) = &self.calls else { return };
         match sender.try_send(AnsweredCall { call: call.clone(), answer: answer.clone(), pixels }) {
@@ -83,11 +83,11 @@ impl Canary {
         self.usage.lock().clone()
     }
 
-    /// The last report, once every call is answered or [`PATIENCE`] is over.
+    /// The final report, once every call is answered or [`PATIENCE`] is over.
     pub(crate) fn end(&mut self) -> ShadowUse {
         self.until.lock().get_or_insert_with(|| Instant::now() + PATIENCE);
         self.calls = None;
-        // The panic of a worker is in the log already; its last report is all there is.
+        // The panic of a worker is in the log; its last report is final.
         let _ = self.worker.take().map(JoinHandle::join);
         self.report()
     }
@@ -131,10 +131,10 @@ fn run(
     Ok(())
 }
 
-/// For each item of a call, what is different, if anything.
+/// For each item of a call, a difference, if any.
 type Differences = Vec<Option<String>>;
 
-/// Correspondence of the tracks of two trackers, which number them as they like.
+/// Correspondence of the tracks of two trackers, whose ids may differ.
 #[derive(Default)]
 struct TrackPairs {
     forth: BTreeMap<TrackId, TrackId>,
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn trackers_agree_whatever_they_call_a_track() {
+    fn trackers_agree_in_spite_of_different_ids() {
         let mut pairs = TrackPairs::default();
         assert_eq!(different(&mut pairs, &[1, 2, 0], &[7, 5, 0]), 0);
         assert_eq!(different(&mut pairs, &[2, 1, 3], &[5, 7, 9]), 0);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn tracks_that_are_over_are_forgotten() {
+    fn closed_tracks_are_forgotten() {
         let mut pairs = TrackPairs::default();
         pairs.compare(&update(&[1], &[1]), &update(&[1], &[1]));
         assert!(pairs.forth.is_empty() && pairs.back.is_empty());

@@ -1,13 +1,14 @@
 //! Compiler process: both ends of a process that compiles one component.
 //!
-//! The program is called with `--memory-bytes N --cpu-seconds N --parent PID` and, where the code
-//! is wanted, `--into DIR`; the component comes on standard input. It answers by its exit status:
-//! 0, [`REFUSED`] or [`NO_MEMORY`], the reason on standard error.
+//! The program is called with `--memory-bytes N --cpu-seconds N --parent PID` and, to keep the
+//! code,
+//! `--into DIR`; the component is its standard input. It answers by its exit status: 0, [`REFUSED`]
+//! or [`NO_MEMORY`], with the reason on standard error.
 //!
 //! Guarantees: [`run`] returns at the deadline at the latest, and at once when [`Stop`] is raised;
-//! the process is gone by then. What a component makes the compiler do, a crash and an endless loop
-//! included, ends with the process. The child holds none of the server's environment, has a lower
-//! priority, and dies with the thread that waits for it.
+//! the process is dead by then. A crash or an endless loop of the compiler only affects that
+//! process. The child has none of the server's environment and a lower priority, and dies with the
+//! thread that waits for it.
 
 use std::{
     io::{self, Read, Write},
@@ -30,13 +31,13 @@ use crate::{Limits, Refusal, engine};
 
 /// Exit status: the component cannot be compiled.
 const REFUSED: u8 = 10;
-/// Exit status: there was not enough memory for it.
+/// Exit status: the memory limit was reached.
 const NO_MEMORY: u8 = 11;
 /// Exit status of a Rust program that panics.
 const PANICKED: u8 = 101;
-/// How much of a child's standard error is kept, in bytes.
+/// Limit of a child's standard error that is kept, in bytes.
 const MAX_STDERR: usize = 4 << 10;
-/// How much lower than the server's the priority is: jobs and requests go first.
+/// Niceness added to the server's: jobs and requests go first.
 const NICE: i32 = 5;
 
 /// The program that compiles components, as [`compile`] does it.
@@ -44,13 +45,13 @@ const NICE: i32 = 5;
 pub struct CompilerProgram {
     /// The executable.
     pub path: PathBuf,
-    /// They come before those that the runtime adds.
+    /// Its arguments, before those that the runtime adds.
     pub arguments: Vec<String>,
-    /// Names and values: all of its environment but `LD_LIBRARY_PATH`.
+    /// Names and values of its environment, beside `LD_LIBRARY_PATH`, which is inherited.
     pub environment: Vec<(String, String)>,
 }
 
-/// Ends the compilation that runs, and all that would follow.
+/// Stop flag: ends the running compilation, and prevents further ones.
 #[derive(Default)]
 pub(crate) struct Stop(Mutex<Stopping>);
 
@@ -70,7 +71,7 @@ impl Stop {
         let mut stopping = self.0.lock();
         stopping.stopped = true;
         if let Some(waiting) = stopping.waiting.take() {
-            // The receiver may be gone: its compilation has ended.
+            // Fails where the compilation has ended.
             let _ = waiting.send(Event::Stop);
         }
     }
@@ -86,8 +87,8 @@ impl Stop {
     }
 }
 
-/// Compiles a component in a process of its own; where `into` is given, the code lies below it then
-/// as wasmtime's cache left it.
+/// Compiles a component in a child process; the code is written below `into`, where given, in the
+/// layout of wasmtime's cache.
 pub(crate) fn run(
     program: &CompilerProgram,
     limits: &Limits,
@@ -113,7 +114,7 @@ pub(crate) fn run(
     let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
     let (event, status, reason) = thread::scope(|scope| {
         let feed = move || {
-            // A child that ended before reads no more.
+            // Fails where the child has ended.
             let _ = stdin.map(|mut pipe| pipe.write_all(bytes));
         };
         let listen = {
@@ -131,7 +132,7 @@ pub(crate) fn run(
         stop.notify(sender);
         let event = if threads.is_ok() { events.recv_timeout(time).ok() } else { Some(Event::Stop) };
         if !matches!(event, Some(Event::Ended)) {
-            // It may have ended by itself.
+            // Fails where it has ended by itself.
             let _ = child.kill();
         }
         let status = child.wait();
@@ -139,13 +140,13 @@ pub(crate) fn run(
     });
     let (status, reason) = (status.map_err(broken)?, reason.map_err(broken)?);
     match event {
-        Some(Event::Ended) => judge(status, reason.trim(), limits),
+        Some(Event::Ended) => outcome(status, reason.trim(), limits),
         Some(Event::Stop) => Err(Refusal::Stopping),
         None => Err(Refusal::CompileTime(time)),
     }
 }
 
-/// The standard error of a child until it ends; the beginning is kept.
+/// The standard error of a child until it ends; only the beginning is kept.
 fn read_stderr(mut pipe: ChildStderr) -> String {
     let (mut reason, mut piece) = (Vec::new(), [0; 1 << 10]);
     while let Ok(length @ 1..) = pipe.read(&mut piece) {
@@ -155,7 +156,7 @@ fn read_stderr(mut pipe: ChildStderr) -> String {
     String::from_utf8_lossy(&reason).into_owned()
 }
 
-fn judge(status: ExitStatus, reason: &str, limits: &Limits) -> Result<(), Refusal> {
+fn outcome(status: ExitStatus, reason: &str, limits: &Limits) -> Result<(), Refusal> {
     let (time, memory) = (limits.compile.time, limits.compile.memory_bytes);
     match (
         status.code().map(|code| u8::try_from(code).unwrap_or(u8::MAX)),
@@ -165,9 +166,9 @@ fn judge(status: ExitStatus, reason: &str, limits: &Limits) -> Result<(), Refusa
         (Some(REFUSED), _) => Err(Refusal::Compile(reason.to_owned())),
         (Some(NO_MEMORY), _) => Err(Refusal::CompileMemory(memory)),
         (None, Some(Signal::XCPU)) => Err(Refusal::CompileTime(time)),
-        // Sent to this server and all that it has started: Ctrl-C, or the end of its service.
+        // Sent to the whole process group: Ctrl-C, or the end of the service.
         (None, Some(Signal::INT | Signal::TERM | Signal::HUP)) => Err(Refusal::Stopping),
-        // The kernel's answer to a lack of memory is to kill.
+        // SIGKILL comes from the kernel's OOM killer.
         (None, Some(Signal::KILL)) => Err(Refusal::CompileMemory(memory)),
         (None, _) if reason.contains("memory allocation of") => Err(Refusal::CompileMemory(memory)),
         (None | Some(PANICKED), _) => {
@@ -178,20 +179,20 @@ fn judge(status: ExitStatus, reason: &str, limits: &Limits) -> Result<(), Refusa
     }
 }
 
-/// The most that all threads of a child can use until its deadline: a limit that holds also where
-/// the server is not there any more to end it.
+/// CPU time of all threads of a child until its deadline: a limit that also holds where the server
+/// has died.
 fn cpu_seconds(time: Duration) -> u64 {
     let threads = thread::available_parallelism().map_or(1, |n| n.get() as u64);
     (time.as_secs() + 1).saturating_mul(threads)
 }
 
-/// The child's part: compiles the component on standard input, within limits of its address space
-/// in bytes and of its CPU time in seconds. The exit status says what came of it, standard error
-/// why it failed.
+/// Runs the child: compiles the component on standard input, within limits of its address space in
+/// bytes and of its CPU time in seconds. The exit status tells the result, standard error the
+/// reason of a failure.
 ///
-/// `into`: the folder for the code; `parent`: the process that asked, with which it ends. To be
-/// called on the process's first thread, before it has others.
-#[expect(clippy::print_stderr, reason = "its parent reads it")]
+/// `into`: folder for the code; `parent`: id of the parent process, with which it ends. To be
+/// called on the process's first thread, before there are others.
+#[expect(clippy::print_stderr, reason = "the parent reads it")]
 pub fn compile(into: Option<&Path>, parent: u32, memory_bytes: u64, cpu_seconds: u64) -> ExitCode {
     let mut bytes = Vec::new();
     let begun = restrict(parent, memory_bytes, cpu_seconds).and_then(|()| io::stdin().lock().read_to_end(&mut bytes));

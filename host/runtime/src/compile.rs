@@ -1,8 +1,7 @@
-//! Compilation of components to native code, within limits or out of the folder of compiled ones.
+//! Compilation of components to native code within limits, and reuse of compiled code.
 //!
-//! Guarantees: where there is a compiler program, this process compiles nothing but what that
-//! program has compiled within the limits before. One component is compiled at a time. Ends with
-//! its registry.
+//! Guarantees: with a compiler program, this process only compiles components that the program has
+//! compiled within the limits before. One component is compiled at a time. Ends with its registry.
 
 use std::path::Path;
 
@@ -12,13 +11,13 @@ use wasmtime::{Cache, Engine, component::Component};
 use crate::{
     Digest, Limits, OpenError, Refusal,
     child::{self, CompilerProgram, Stop},
-    compiled::{CompiledFolder, LaidOut},
+    compiled::{CompiledFolder, StagedCode},
     engine,
 };
 
 pub(crate) struct Compiler {
     engine: Engine,
-    /// Without it every start compiles again.
+    /// Cache of compiled code; without it every start compiles again.
     kept: Option<Kept>,
     /// Without it this process compiles, without limits of time and memory.
     program: Option<CompilerProgram>,
@@ -28,15 +27,15 @@ pub(crate) struct Compiler {
 
 struct Kept {
     folder: CompiledFolder,
-    /// The engine's, which reads below [`CompiledFolder::loading`].
+    /// The engine's cache, which reads below [`CompiledFolder::loading`].
     cache: Cache,
-    /// Of two threads that lay out the same code, the first would remove it while the other loads.
+    /// Held while code is staged: otherwise a thread could remove it while another loads it.
     loading: Mutex<()>,
 }
 
 impl Compiler {
     pub(crate) fn new(compiled: Option<&Path>, program: Option<CompilerProgram>) -> Result<Self, OpenError> {
-        // Without the folder plugins still run; only the next start is slower.
+        // Without the folder plugins still run; only starts are slower.
         let folder = compiled.and_then(|path| {
             let failed = |error: &std::io::Error| {
                 let folder = path.display();
@@ -56,7 +55,7 @@ impl Compiler {
         &self.engine
     }
 
-    /// Ends the compilation that runs, and starts no other.
+    /// Ends the running compilation, and prevents further ones.
     pub(crate) fn stop(&self) {
         self.stop.raise();
     }
@@ -73,7 +72,7 @@ impl Compiler {
             return component;
         }
         let _one = self.compiling.lock();
-        // Another thread may have compiled it while this one waited.
+        // Another thread may have compiled it meanwhile.
         if let Some(component) = self.load_kept(kept, &name, bytes) {
             return component;
         }
@@ -90,7 +89,7 @@ impl Compiler {
 
     fn load_kept(&self, kept: &Kept, name: &str, bytes: &[u8]) -> Option<Result<Component, Refusal>> {
         let _one = kept.loading.lock();
-        let _laid_out: LaidOut = kept.folder.lay_out(name)?;
+        let _staged: StagedCode = kept.folder.stage(name)?;
         let hits = kept.cache.cache_hits();
         let component = Component::new(&self.engine, bytes).map_err(refused);
         if component.is_ok() && kept.cache.cache_hits() == hits {
@@ -100,7 +99,7 @@ impl Compiler {
         Some(component)
     }
 
-    /// Compiles, within the limits where there is a program; the code lies below `into` then.
+    /// Compiles, within the limits where there is a program, and writes the code below `into`.
     fn compile(&self, limits: &Limits, into: Option<&Path>, bytes: &[u8]) -> Result<(), Refusal> {
         match (&self.program, into) {
             (Some(program), into) => child::run(program, limits, into, bytes, &self.stop),
@@ -122,8 +121,8 @@ fn refused(error: wasmtime::Error) -> Refusal {
     Refusal::Compile(format!("{error:#}"))
 }
 
-/// Compiles functions in parallel, on threads that end with it: those of a lasting pool would keep
-/// the memory that compiling took.
+/// Compiles functions in parallel, on threads that end afterwards: a permanent pool would keep the
+/// memory of compiling.
 fn pooled(compile: impl FnOnce() -> wasmtime::Result<Component> + Send) -> wasmtime::Result<Component> {
     match rayon::ThreadPoolBuilder::new().build() {
         Ok(pool) => pool.install(compile),

@@ -1,16 +1,15 @@
-//! Folder of compiled components: native code that is kept from one start to the next.
+//! Folder of compiled components: a cache of native code across starts.
 //!
 //! Owns the folder. A file in it is named after the component's digest and the engine. It holds a
-//! SHA-256, the path at which wasmtime's cache looks for this code, and the code as that cache
-//! wrote it; the sum is of the name and of all that follows.
+//! SHA-256, the path at which wasmtime's cache expects this code, and the code as that cache wrote
+//! it; the checksum covers the file's name and all that follows.
 //!
-//! Guarantees: wasmtime reads no code but what was checked just before, or compiled by this
-//! process. Its own cache checks nothing of what it reads, so the folder that it is given is empty
-//! at the start; while a component is loaded it holds the code of that one, once the checksum was
-//! right. A checksum proves that nothing was damaged, not who wrote it: the folder belongs to the
-//! server's user and is closed to all others, and one that others could write to is emptied first.
-//! At most [`MOST_BYTES`] are kept, the latest used. It outlives the process; a file that is lost
-//! or damaged costs a compilation.
+//! Guarantees: wasmtime only reads code that was verified just before, or compiled by this process.
+//! Its own cache verifies nothing, so the folder that it is given is empty at the start, and holds
+//! verified code of a component only while that is loaded. A checksum protects against damage, not
+//! against forgery: the folder belongs to the server's user and is closed to all others, and one
+//! that others could write to is emptied first. At most [`MAX_BYTES`] are kept, the least recently
+//! used dropped first. It outlives the process; a lost or damaged file costs a compilation.
 
 use std::{
     fs, io,
@@ -22,16 +21,16 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-/// All files together, in bytes. The plugins that ship take some 5 MB, one with an interpreter
-/// inside some 30 MB.
-const MOST_BYTES: u64 = 256 << 20;
+/// Limit of all files together, in bytes. The shipped plugins take some 5 MB, one with an
+/// interpreter inside some 30 MB.
+const MAX_BYTES: u64 = 256 << 20;
 /// The length of a SHA-256.
-const SUM: usize = 32;
-const ENDING: &str = "code";
+const CHECKSUM_BYTES: usize = 32;
+const EXTENSION: &str = "code";
 
 pub(crate) struct CompiledFolder {
     path: PathBuf,
-    /// In this process; numbers their folders.
+    /// Number of compilations in this process, which names their folders.
     compilations: AtomicU64,
 }
 
@@ -39,7 +38,7 @@ impl CompiledFolder {
     /// Opens the folder, or creates it.
     ///
     /// # Errors
-    /// It cannot be created, is no folder, or belongs to another user.
+    /// It cannot be created, is not a folder, or belongs to another user.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let (meta, user) = (fs::symlink_metadata(path)?, rustix::process::geteuid().as_raw());
@@ -59,7 +58,7 @@ impl CompiledFolder {
         if open_to_others {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
         }
-        // Whatever else is there was left by a start or a compilation that was interrupted.
+        // Other entries are left from interrupted starts or compilations.
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
@@ -73,27 +72,27 @@ impl CompiledFolder {
         Ok(Self { path, compilations: AtomicU64::new(0) })
     }
 
-    /// The folder for wasmtime's cache, by which code is loaded.
+    /// The folder of wasmtime's cache, from which code is loaded.
     pub(crate) fn loading(&self) -> PathBuf {
         self.path.join("loading")
     }
 
-    /// An empty folder for the cache of one compilation, removed when the answer is dropped.
-    pub(crate) fn fresh(&self) -> io::Result<Fresh> {
+    /// An empty folder for the cache of one compilation, removed when the result is dropped.
+    pub(crate) fn fresh(&self) -> io::Result<CompilationFolder> {
         let number = self.compilations.fetch_add(1, Ordering::Relaxed);
         let fresh = self.path.join(format!("compiling-{number}"));
         fs::create_dir(&fresh)?;
-        Ok(Fresh(fresh))
+        Ok(CompilationFolder(fresh))
     }
 
-    /// Keeps the one piece of code that a compilation left in its folder.
+    /// Keeps the code that a compilation left in its folder.
     pub(crate) fn keep(&self, name: &str, fresh: &Path) -> io::Result<()> {
         let code = find(fresh)?.ok_or_else(|| io::Error::other("the compiler left no code: the disk may be full"))?;
         let below = code.strip_prefix(fresh).map_err(io::Error::other)?;
         let below = below.to_str().ok_or_else(|| io::Error::other("the compiler's file has no name in UTF-8"))?;
         let checked = [below.as_bytes(), b"\n", &fs::read(&code)?].concat();
         let part = self.path.join(format!("{name}.part"));
-        let written = fs::write(&part, [&sum(name, &checked)[..], &checked].concat());
+        let written = fs::write(&part, [&checksum(name, &checked)[..], &checked].concat());
         let kept = written.and_then(|()| fs::rename(&part, self.file(name)));
         if kept.is_err() {
             let _ = fs::remove_file(&part);
@@ -101,15 +100,15 @@ impl CompiledFolder {
         kept.and_then(|()| self.bound(name))
     }
 
-    /// Puts kept code where wasmtime's cache looks for it, until the answer is dropped. `None`
-    /// where there is none, or none that can be used any more.
-    pub(crate) fn lay_out(&self, name: &str) -> Option<LaidOut> {
-        match self.try_lay_out(name) {
-            Ok(laid_out) => Some(laid_out),
+    /// Verifies kept code and copies it to the place where wasmtime's cache expects it, until the
+    /// result is dropped. `None` where there is none, or it is not usable.
+    pub(crate) fn stage(&self, name: &str) -> Option<StagedCode> {
+        match self.try_stage(name) {
+            Ok(staged) => Some(staged),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 tracing::warn!(name, %error, "kept code {name} cannot be used, its plugin is compiled again: {error}");
-                // A full disk is no reason to lose it.
+                // Other errors, such as a full disk, may not last.
                 if error.kind() == io::ErrorKind::InvalidData {
                     self.forget(name);
                 }
@@ -124,12 +123,12 @@ impl CompiledFolder {
         let _ = fs::remove_file(self.file(name));
     }
 
-    fn try_lay_out(&self, name: &str) -> io::Result<LaidOut> {
+    fn try_stage(&self, name: &str) -> io::Result<StagedCode> {
         let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
         let path = self.file(name);
         let bytes = fs::read(&path)?;
-        let (expected, checked) = bytes.split_first_chunk::<SUM>().ok_or_else(damaged)?;
-        if sum(name, checked) != *expected {
+        let (expected, checked) = bytes.split_first_chunk::<CHECKSUM_BYTES>().ok_or_else(damaged)?;
+        if checksum(name, checked) != *expected {
             return Err(damaged());
         }
         let end = checked.iter().position(|b| *b == b'\n').ok_or_else(damaged)?;
@@ -139,21 +138,21 @@ impl CompiledFolder {
         if !below.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(damaged());
         }
-        let laid_out = LaidOut(self.loading().join(below));
-        if let Some(folder) = laid_out.0.parent() {
+        let staged = StagedCode(self.loading().join(below));
+        if let Some(folder) = staged.0.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::write(&laid_out.0, code)?;
-        // The time of use, for `bound`; a folder that cannot be written to fails in `keep`.
+        fs::write(&staged.0, code)?;
+        // Records the time of use for `bound`; a folder that cannot be written to fails in `keep`.
         let _ = fs::File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
-        Ok(laid_out)
+        Ok(staged)
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.path.join(name).with_extension(ENDING)
+        self.path.join(name).with_extension(EXTENSION)
     }
 
-    /// Removes what was used least recently, but never `name`, until there is room.
+    /// Removes the least recently used code, but never `name`, until the limit is met.
     fn bound(&self, name: &str) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -166,7 +165,7 @@ impl CompiledFolder {
         files.sort();
         let mut size = fs::metadata(self.file(name))?.len() + files.iter().map(|(_, bytes, _)| bytes).sum::<u64>();
         for (_, bytes, path) in files {
-            if size <= MOST_BYTES {
+            if size <= MAX_BYTES {
                 break;
             }
             fs::remove_file(path)?;
@@ -177,33 +176,33 @@ impl CompiledFolder {
 }
 
 /// A folder for the cache of one compilation.
-pub(crate) struct Fresh(pub(crate) PathBuf);
+pub(crate) struct CompilationFolder(pub(crate) PathBuf);
 
-impl Drop for Fresh {
+impl Drop for CompilationFolder {
     fn drop(&mut self) {
-        // The next start removes what is left of it.
+        // The next start removes the rest.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 /// Code that wasmtime may load until this is dropped.
-pub(crate) struct LaidOut(PathBuf);
+pub(crate) struct StagedCode(PathBuf);
 
-impl Drop for LaidOut {
+impl Drop for StagedCode {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
 }
 
 fn is_code(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == ENDING)
+    path.extension().is_some_and(|ending| ending == EXTENSION)
 }
 
-fn sum(name: &str, checked: &[u8]) -> [u8; SUM] {
+fn checksum(name: &str, checked: &[u8]) -> [u8; CHECKSUM_BYTES] {
     Sha256::new().chain_update(name).chain_update(checked).finalize().into()
 }
 
-/// The file without an extension below a folder: code, as wasmtime's cache names it.
+/// The file without an extension below a folder, which is the code in wasmtime's cache.
 fn find(folder: &Path) -> io::Result<Option<PathBuf>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -237,19 +236,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_is_laid_out_where_it_was_found_and_only_while_it_is_wanted() {
+    fn kept_code_is_staged_at_its_path_only_while_it_is_used() {
         let (folder, _dir) = opened();
-        assert!(folder.lay_out("one").is_none());
+        assert!(folder.stage("one").is_none());
         keep(&folder, "one", b"code of one");
         let there = folder.loading().join("modules/compiler-1/abc");
-        let laid_out = folder.lay_out("one").unwrap();
+        let staged = folder.stage("one").unwrap();
         assert_eq!(fs::read(&there).unwrap(), b"code of one");
-        drop(laid_out);
+        drop(staged);
         assert!(!there.exists());
     }
 
     #[test]
-    fn a_flipped_bit_anywhere_and_a_file_cut_anywhere_is_noticed() {
+    fn flipped_bits_and_truncation_are_detected() {
         let (folder, _dir) = opened();
         keep(&folder, "one", b"code of one");
         let whole = fs::read(folder.file("one")).unwrap();
@@ -258,27 +257,27 @@ mod tests {
             flipped[at] ^= 1;
             for bytes in [&flipped[..], &whole[..at]] {
                 fs::write(folder.file("one"), bytes).unwrap();
-                assert!(folder.lay_out("one").is_none(), "{at}");
+                assert!(folder.stage("one").is_none(), "{at}");
                 assert!(!folder.file("one").exists(), "what cannot be used is not kept");
             }
         }
     }
 
     #[test]
-    fn code_of_another_component_is_noticed() {
+    fn code_of_another_component_is_detected() {
         let (folder, _dir) = opened();
         keep(&folder, "one", b"code of one");
         fs::copy(folder.file("one"), folder.file("other")).unwrap();
-        assert!(folder.lay_out("other").is_none() && folder.lay_out("one").is_some());
+        assert!(folder.stage("other").is_none() && folder.stage("one").is_some());
     }
 
     #[test]
-    fn nothing_is_laid_out_elsewhere() {
+    fn nothing_is_staged_outside_the_folder() {
         let (folder, dir) = opened();
         for below in ["../../outside", "/tmp/ocellus-outside"] {
             let checked = [below.as_bytes(), b"\ncode"].concat();
-            fs::write(folder.file("one"), [&sum("one", &checked)[..], &checked].concat()).unwrap();
-            assert!(folder.lay_out("one").is_none());
+            fs::write(folder.file("one"), [&checksum("one", &checked)[..], &checked].concat()).unwrap();
+            assert!(folder.stage("one").is_none());
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
@@ -301,12 +300,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_least_recently_makes_room() {
+    fn the_least_recently_used_code_is_dropped() {
         let (folder, _dir) = opened();
-        // Not written in full: only its length counts.
+        // A sparse file: only its length counts.
         let large = |name: &str, age: u64| {
             let file = fs::File::create(folder.file(name)).unwrap();
-            file.set_len(MOST_BYTES / 3).unwrap();
+            file.set_len(MAX_BYTES / 3).unwrap();
             file.set_modified(SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
         };
         large("used", 50);

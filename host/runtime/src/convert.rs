@@ -33,8 +33,7 @@ pub(crate) fn detection(d: &Detection) -> types::Detection {
         score: d.score,
         quality: d.quality,
         landmarks: d.landmarks.map(landmarks),
-        // None rather than an empty list: a list of any length costs a call into the guest's
-        // allocator.
+        // `None` rather than an empty list, since any list costs a call into the guest's allocator.
         appearance: if d.appearance.is_empty() { None } else { Some(d.appearance.clone()) },
     }
 }

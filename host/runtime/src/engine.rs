@@ -14,15 +14,14 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, OptLevel};
 
 use crate::OpenError;
 
-/// Between two epochs: how exactly deadlines are kept.
+/// Time between two epochs, the resolution of deadlines.
 const TICK: Duration = Duration::from_millis(5);
 
 /// An engine whose code is deterministic and can be interrupted. Its ticker ends with the last
 /// clone of the engine.
 pub(crate) fn engine(cache: Option<Cache>) -> Result<Engine, OpenError> {
     let engine = build(cache)?;
-    // A thread of the operating system: the call that has to be ended could starve a task of an
-    // executor.
+    // A system thread, since the call that has to be interrupted could starve an executor's task.
     let weak = engine.weak();
     thread::Builder::new()
         .name("plugin-ticker".into())
@@ -37,8 +36,8 @@ pub(crate) fn engine(cache: Option<Cache>) -> Result<Engine, OpenError> {
     Ok(engine)
 }
 
-/// An engine that compiles and runs nothing: its code goes into a cache below this folder. What it
-/// compiles runs on [`engine`], since both are of one configuration.
+/// An engine that compiles into a cache below this folder, and runs nothing. Its code runs on
+/// [`engine`], since both have the same configuration.
 pub(crate) fn compiler(into: Option<&Path>) -> Result<Engine, OpenError> {
     build(into.map(cache).transpose()?)
 }
@@ -50,8 +49,8 @@ pub(crate) fn cache(folder: &Path) -> Result<Cache, OpenError> {
     Cache::new(config).map_err(|e| OpenError::Engine(format!("{e:#}")))
 }
 
-/// Differs between engines that cannot run one another's code: of another version, configuration or
-/// CPU.
+/// Key of an engine's compatibility: it differs between engines of another version, configuration
+/// or CPU, which cannot run one another's code.
 pub(crate) fn key(engine: &Engine) -> u64 {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
@@ -68,7 +67,7 @@ fn build(cache: Option<Cache>) -> Result<Engine, OpenError> {
     Engine::new(&config).map_err(|e| OpenError::Engine(e.to_string()))
 }
 
-/// The epochs that pass in `deadline`, and one more, since the first of them has begun already.
+/// The epochs in `deadline`, and one more, since the first of them has begun already.
 pub(crate) fn ticks(deadline: Duration) -> u64 {
     let ticks = deadline.as_nanos().div_ceil(TICK.as_nanos());
     u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)

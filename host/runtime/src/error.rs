@@ -1,4 +1,4 @@
-//! Plugin errors, in words that their authors and users can act on.
+//! Plugin errors, worded for plugin authors and users.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -6,13 +6,13 @@ use ocellus_core::{Error, ErrorKind};
 
 use crate::{Digest, Kind};
 
-/// The contract line that this server speaks.
+/// The version line of the contract that this server supports.
 pub(crate) const CONTRACT: &str = "0.1";
 
-/// Why the plugins cannot be opened at all.
+/// Failure to open the registry of plugins.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A folder of plugins is not there, or may not be read.
+    /// A folder of plugins is missing or not readable.
     #[error("cannot read the plugins folder {path}")]
     Folder {
         /// The folder.
@@ -20,7 +20,7 @@ pub enum OpenError {
         /// Why it cannot be read.
         source: io::Error,
     },
-    /// The users' folder is not there and cannot be created.
+    /// The users' folder is missing and cannot be created.
     #[error("cannot make the plugins folder {path}")]
     Make {
         /// The folder.
@@ -28,7 +28,7 @@ pub enum OpenError {
         /// Why it cannot be created.
         source: io::Error,
     },
-    /// Changes of a folder cannot be followed.
+    /// A folder cannot be watched.
     #[error("cannot watch the plugins folder {path}")]
     Watch {
         /// The folder.
@@ -36,21 +36,21 @@ pub enum OpenError {
         /// Why it cannot be watched.
         source: notify::Error,
     },
-    /// The system gives no thread for loading or for deadlines.
+    /// A thread for loading or for deadlines cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
-    /// wasmtime does not run on this machine, or not with this configuration.
+    /// wasmtime does not run on this machine or with this configuration.
     #[error("cannot start the WebAssembly engine: {0}")]
     Engine(String),
 }
 
-/// Why a file is not loaded. Each text goes on from "the file" or "the component".
+/// Reason why a file is not loaded. Each text continues "the file" or "the component".
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// The system's reason.
     #[error("cannot be read: {0}")]
     Unreadable(String),
-    /// It has no bytes.
+    /// It is empty.
     #[error("is empty")]
     Empty,
     /// It is longer than [`Limits::component_bytes`](crate::Limits::component_bytes).
@@ -64,7 +64,7 @@ pub enum Refusal {
     /// It does not begin with WebAssembly's magic number.
     #[error("is not WebAssembly")]
     NotWebAssembly,
-    /// It was compiled and not made a component.
+    /// It is a core module and not a component.
     #[error(
         "is a core module, not a component: build it with `ocellus plugin build`, \
          or run `wasm-tools component new` on it"
@@ -76,39 +76,39 @@ pub enum Refusal {
     /// The validator's reason.
     #[error("is damaged: {0}")]
     Damaged(String),
-    /// The import that is not granted.
+    /// It has this import, which is not granted.
     #[error("imports {0}, which is not granted: a plugin imports nothing but what its world names")]
     Import(String),
-    /// It is of another contract line.
+    /// It uses another version line of the contract.
     #[error("exports {export}; this server speaks {CONTRACT}")]
     Version {
-        /// With the version that it speaks.
+        /// The export, with its version.
         export: String,
     },
-    /// It exports no interface of a plugin.
+    /// It exports none of the plugin interfaces.
     #[error(
         "exports none of ocellus:plugin/filtering, ocellus:plugin/tracking and ocellus:plugin/routing at \
          {CONTRACT}; it exports {}",
         if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
     )]
     NoContract {
-        /// All that it exports.
+        /// Its exports.
         exports: Vec<String>,
     },
-    /// The exports by which it is of more than one kind.
+    /// Its exports of several plugin interfaces.
     #[error("exports {}: a plugin is of one kind", .0.join(" and "))]
     SeveralKinds(Vec<String>),
-    /// Its functions have other types than the contract's; wasmtime's reason.
+    /// Its functions have other types than the contract's; wasmtime's error.
     #[error("does not fit the contract: {0}")]
     Types(String),
-    /// It passes a limit of [`CompileLimits`](crate::CompileLimits).
+    /// It exceeds a limit of [`CompileLimits`](crate::CompileLimits).
     #[error("has {found} {what}, more than the {limit} that this server compiles")]
     Extent {
         /// What is counted: `functions`, `types`, ...
         what: &'static str,
-        /// As far as it was counted.
+        /// The count, which stops above the limit.
         found: u64,
-        /// The most that is taken.
+        /// The limit.
         limit: u64,
     },
     /// wasmtime's reason.
@@ -121,30 +121,30 @@ pub enum Refusal {
     /// [`CompileLimits::memory_bytes`](crate::CompileLimits::memory_bytes).
     #[error("takes more memory to compile than the {0} bytes that this server gives it")]
     CompileMemory(u64),
-    /// The compiler's process panicked or was ended by a signal of its own.
+    /// The compiler process panicked or died of its own signal.
     #[error("cannot be compiled: the compiler crashed on it")]
     CompilerFailed,
-    /// No fault of the file's; nor is the next.
+    /// The compiler process failed. This error and the next are not the file's fault.
     #[error("could not be compiled: the compiler process failed: {0}")]
     NoCompiler(String),
     /// [`Plugins::stop_compiling`](crate::Plugins::stop_compiling) was called.
     #[error("was not compiled: the server is stopping")]
     Stopping,
-    /// It does not even say who it is.
+    /// Its `describe` fails.
     #[error("fails in describe: {0}")]
     Describe(Fault),
-    /// The rule of `types.wit` that its manifest breaks.
+    /// Its manifest breaks this rule of `types.wit`.
     #[error("has a wrong manifest: {0}")]
     Manifest(String),
-    /// It asks for a capability that is unknown, or not for its kind.
+    /// It requests a capability that is unknown, or not available for its kind.
     #[error("asks for the capability {capability:?}, which this server does not have for a {kind}")]
     Capability {
-        /// As its manifest names it.
+        /// Name in its manifest.
         capability: String,
-        /// The plugin's.
+        /// Kind of the plugin.
         kind: Kind,
     },
-    /// The interface that it imports, which is a capability's name.
+    /// It imports this interface, which has the name of a capability, without requesting it.
     #[error("imports ocellus:plugin/{0} without asking for the capability {0:?} in its manifest")]
     NotAskedFor(&'static str),
     /// Another file of the same folder has the name.
@@ -152,7 +152,7 @@ pub enum Refusal {
     NameTaken {
         /// The name that both manifests declare.
         name: String,
-        /// The file that has it, within its folder.
+        /// The other file's name.
         file: String,
     },
 }
@@ -164,32 +164,32 @@ impl Refusal {
     }
 }
 
-/// How a session ended.
+/// Cause of a session's end.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Fault {
-    /// The plugin's own code stopped: a panic, an overflow of the stack, an access out of bounds.
+    /// The plugin's code trapped: a panic, a stack overflow, an access out of bounds.
     #[error("it trapped: {0}")]
     Trap(String),
-    /// The deadline of one call that it overran.
+    /// It exceeded this deadline of one call.
     #[error("it ran for longer than its deadline of {} ms", .0.as_millis())]
     Deadline(Duration),
-    /// Linear memory, all memories of the session together.
+    /// It exceeded the limit of linear memory, over all memories of the session.
     #[error("it asked for {wanted} bytes of memory, of {limit} allowed")]
     Memory {
-        /// In bytes, with what it has.
+        /// Requested total in bytes.
         wanted: usize,
         /// In bytes.
         limit: usize,
     },
-    /// All tables of the session together.
+    /// It exceeded the limit of table elements, over all tables of the session.
     #[error("it asked for {wanted} table elements, of {limit} allowed")]
     Table {
-        /// Elements, with those that it has.
+        /// Requested total of elements.
         wanted: usize,
-        /// Elements.
+        /// Limit of elements.
         limit: usize,
     },
-    /// It handed more to the host in one call than it may.
+    /// It returned more data in one call than allowed.
     #[error("it answered with more than {limit} bytes")]
     Output {
         /// In bytes.
@@ -198,15 +198,15 @@ pub enum Fault {
     /// The answer breaks a rule of the contract.
     #[error("it broke the contract: {0}")]
     Contract(String),
-    /// The plugin gave up by itself, with this text.
+    /// The plugin returned an error with this text.
     #[error("it failed: {0}")]
     Reported(String),
-    /// It was called after its last call, or after a fault.
+    /// The session was called after `finish` or a fault.
     #[error("its session is over")]
     Ended,
 }
 
-/// Why a session cannot be opened or goes on no more.
+/// Failure to open or to continue a session.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PluginError {
     /// No plugin of this kind has the name.
@@ -215,11 +215,11 @@ pub enum PluginError {
         if installed.is_empty() { "none".to_owned() } else { installed.join(", ") }
     )]
     Unknown {
-        /// What was asked for.
+        /// Requested kind.
         kind: Kind,
-        /// As the settings name it.
+        /// Requested name.
         name: String,
-        /// The names of that kind that there are, in order.
+        /// Names of the installed plugins of that kind, in order.
         installed: Vec<String>,
     },
     /// The settings do not fit the plugin's schema.
@@ -232,19 +232,19 @@ pub enum PluginError {
         plugin: String,
         /// The dotted path of the offending key within the settings, empty for the whole.
         path: String,
-        /// What the schema does not allow.
+        /// The violation of the schema.
         reason: String,
     },
-    /// The session is over.
+    /// A fault ended the session.
     #[error("the plugin {plugin:?} ({digest}) failed in {call}: {fault}")]
     Fault {
         /// The plugin's name.
         plugin: String,
-        /// Which build of it.
+        /// Digest of the component.
         digest: Digest,
         /// The function of the contract: `open`, `update`, ...
         call: &'static str,
-        /// What happened in it.
+        /// The fault.
         fault: Fault,
     },
     /// It failed too often in one job: [`FaultPolicy::max_faults`](crate::FaultPolicy::max_faults).
@@ -252,28 +252,28 @@ pub enum PluginError {
     Evicted {
         /// The plugin's name.
         plugin: String,
-        /// In this job.
+        /// Number of faults in this job.
         faults: u64,
-        /// The one that was too many.
+        /// The last fault.
         last: Box<PluginError>,
     },
 }
 
-/// Why a component that somebody sends is not installed.
+/// Failure to install a component.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// It is no sound plugin, or could not be compiled.
+    /// It is no valid plugin, or could not be compiled.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Its manifest has another name than the one that it was sent under.
+    /// Its manifest has another name than the request.
     #[error("the component is called {found:?}, not {wanted:?}")]
     OtherName {
-        /// In the manifest.
+        /// Name in the manifest.
         found: String,
-        /// That it was sent under.
+        /// Name in the request.
         wanted: String,
     },
-    /// It is sound, but cannot be kept.
+    /// It is valid, but cannot be written to the folder.
     #[error("cannot write to the plugins folder {folder}")]
     Io {
         /// The users' folder.
@@ -281,15 +281,15 @@ pub enum InstallError {
         /// Why it cannot be written to.
         source: io::Error,
     },
-    /// The file was taken away or replaced before it was in use.
+    /// The file was removed or replaced before it was in use.
     #[error("the file {0} was changed meanwhile")]
     Changed(String),
 }
 
-/// Why a plugin is not removed.
+/// Failure to remove a plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
-    /// It was not installed, and the next release would bring it again. Its name.
+    /// The plugin of this name is shipped with the server.
     #[error("the plugin {0:?} ships with the server")]
     Ships(String),
     /// Its file cannot be removed.
@@ -320,7 +320,7 @@ impl From<PluginError> for Error {
                 let dot = if path.is_empty() { "" } else { "." };
                 Self::bad_param(format!("stream_settings.plugins.{plugin}{dot}{path}"), sentence)
             }
-            // A sound request, about a plugin that cannot serve it.
+            // The request is valid, but the plugin cannot serve it.
             PluginError::Unknown { .. } | PluginError::Fault { .. } | PluginError::Evicted { .. } => {
                 Self::new(ErrorKind::Conflict, sentence)
             }
@@ -334,7 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_the_mistake_of_a_request_and_faults_are_not() {
+    fn invalid_settings_are_bad_parameters_and_faults_are_not() {
         let settings = |path: &str| {
             let (plugin, reason) = ("size".to_owned(), "too large".to_owned());
             Error::from(PluginError::Settings { plugin, path: path.to_owned(), reason })

@@ -24,21 +24,21 @@ use crate::{
     store::StoreData,
 };
 
-/// When a filter is called.
+/// Stage at which a filter is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Before tracking: which detections exist at all.
+    /// Before tracking: drops detections.
     Detections,
-    /// After tracking: which detections may represent their tracks.
+    /// After tracking: drops shot candidates.
     Shots,
-    /// Before posting: which objects are reported.
+    /// Before posting: drops objects.
     Objects,
 }
 
-/// Why something was dropped.
+/// Reason of a rejection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// Key of the plugin's setting that dropped it; at most 64 bytes.
+    /// Key of the plugin's setting that caused it; at most 64 bytes.
     pub rule: String,
     /// The measured value; at most 256 bytes.
     pub value: String,
@@ -76,7 +76,7 @@ pub struct Moment {
     pub detection: Detection,
 }
 
-/// A track about to be posted.
+/// A track that is about to be posted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Object {
     /// Id given by the tracker.
@@ -119,13 +119,13 @@ impl Filter {
         Ok(Some(Self { sandbox, bindings, session, stages: plugin.stages, reads_crops, pixels: None }))
     }
 
-    /// Whether the filter was granted crops of the items that it judges.
+    /// Whether the filter was granted crops of its items.
     pub fn reads_crops(&self) -> bool {
         self.reads_crops
     }
 
-    /// Sets the pixels of the frame that the next calls are about; no effect where the filter was
-    /// not granted crops.
+    /// Sets the pixels of the frame of the next calls; no effect where the filter was not granted
+    /// crops.
     pub fn set_pixels(&mut self, pixels: Option<Arc<dyn Pixels>>) {
         self.pixels = pixels.filter(|_| self.reads_crops);
     }
@@ -229,7 +229,7 @@ impl Filter {
             return Ok(vec![Verdict::Keep; items.len()]);
         }
         let converted: Vec<W> = items.iter().map(convert).collect();
-        // The frames of an object are no longer in memory.
+        // The frames of an object are not in memory any more.
         let pixels = self.pixels.clone().filter(|_| stage != Stage::Objects);
         self.sandbox.set_crops(pixels.map(|pixels| CropAccess { pixels, boxes: items.iter().map(rect).collect() }));
         let bindings = &self.bindings;

@@ -1,9 +1,9 @@
-//! Plugin folders: the one that ships with the server, and over it the users' own.
+//! Plugin folders: the shipped one, and the users', which takes precedence.
 //!
 //! Owns listing, reading, writing and removing their files.
 //!
-//! Guarantees: what is installed and removed changes the users' folder alone, and a file appears in
-//! it at once or not at all. Where there is no users' folder, the one folder is theirs.
+//! Guarantees: installing and removing only changes the users' folder, and a file appears in it
+//! atomically. Without a users' folder the only folder serves as both.
 
 use std::{
     fmt, fs,
@@ -16,17 +16,17 @@ use serde::Serialize;
 
 use crate::Refusal;
 
-/// Which folder a plugin comes from. Where both have a plugin of one name, the user's serves.
+/// Folder of a plugin. Of two plugins of one name, the user's is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// It was installed, or put into the users' folder.
     User,
-    /// It lies in the folder that came with the server.
+    /// It is in the folder that is shipped with the server.
     Shipped,
 }
 
-/// One file; the first in order gets a name that several declare.
+/// One file. Of several that declare one name, the first in order gets it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Source {
     pub(crate) origin: Origin,
@@ -46,7 +46,7 @@ pub(crate) struct Folders {
 }
 
 impl Folders {
-    /// The folder that is installed into.
+    /// The folder into which plugins are installed.
     pub(crate) fn own(&self) -> Origin {
         if self.user.is_some() { Origin::User } else { Origin::Shipped }
     }
@@ -63,7 +63,7 @@ impl Folders {
         user.chain([(Origin::Shipped, self.shipped.as_path())])
     }
 
-    /// All plugin files, in order. An error comes with the folder that it is about.
+    /// All plugin files, in order. An error comes with its folder.
     pub(crate) fn list(&self) -> Result<Vec<Source>, (&Path, io::Error)> {
         let mut all = Vec::new();
         for (origin, path) in self.all() {
@@ -78,7 +78,7 @@ impl Folders {
         Ok(all)
     }
 
-    /// The whole of a file of at most `most` bytes.
+    /// Reads a file of at most `most` bytes.
     pub(crate) fn read(&self, source: &Source, most: u64) -> Result<Vec<u8>, Refusal> {
         let path = self.path(source.origin).join(&source.file);
         let unreadable = |e: io::Error| Refusal::Unreadable(e.to_string());
@@ -89,10 +89,10 @@ impl Folders {
         fs::read(&path).map_err(unreadable)
     }
 
-    /// Puts a file into the users' folder, in the place of one of that name.
+    /// Writes a file to the users' folder, and replaces one of that name.
     pub(crate) fn write(&self, file: &str, bytes: &[u8]) -> io::Result<Source> {
-        // Written under a name that does not end in `.wasm` and renamed, so that nobody loads half
-        // of it.
+        // Written under a name that does not end in `.wasm` and renamed, so that the registry never
+        // loads a partial file.
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let folder = self.path(self.own());
         let part = folder.join(format!("{file}.part-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
@@ -112,7 +112,7 @@ impl Folders {
     }
 }
 
-/// Makes what was renamed or removed in a folder durable.
+/// Makes renames and removals in a folder durable (fsync).
 fn sync(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }

@@ -1,16 +1,16 @@
-//! Call history of a session: the state that it began with, and the calls since.
+//! Call history of a session: its initial state, and the calls since.
 //!
-//! Guarantees: the calls are the latest, none missing between the first of them and now; where
-//! earlier ones were dropped it says so. It is bounded by its owner, by [`History::shorten`] or by
-//! saving a new state as soon as [`History::state_is_due`]: then it holds [`MAX_REPLAYED_CALLS`]
-//! calls or [`MAX_REPLAYED_BYTES`] and one call at the most, and one more for each state that could
-//! not be saved. It ends with its slot.
+//! Guarantees: the calls are the latest, without gaps; where earlier ones were dropped the history
+//! is marked as incomplete. It is bounded by its owner, by [`History::shorten`] or by saving a new
+//! state as soon as [`History::state_is_due`]: then it holds at most [`MAX_REPLAYED_CALLS`] calls,
+//! or [`MAX_REPLAYED_BYTES`] and one call, and one more for each state that could not be saved. It
+//! ends with its slot.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::{TrackerState, call::Call};
 
-/// Frames after which a state is saved, whatever is in them.
+/// Number of calls after which a state is saved.
 const MAX_REPLAYED_CALLS: usize = 64;
 /// Memory of the calls after which a state is saved, in bytes: some 20 frames of 100 people with
 /// their appearance descriptors.
@@ -26,7 +26,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Of a session that goes on from this state, or from nothing.
+    /// The history of a session that starts from this state, or empty.
     pub(crate) fn from_state(state: Option<Arc<TrackerState>>) -> Self {
         Self { state, ..Self::default() }
     }
@@ -36,7 +36,7 @@ impl History {
         self.calls.push_back(call);
     }
 
-    /// Drops the oldest calls until the rest takes no more than so many bytes.
+    /// Drops the oldest calls until the rest takes at most this many bytes.
     pub(crate) fn shorten(&mut self, max_bytes: usize) {
         while self.bytes > max_bytes
             && let Some(oldest) = self.calls.pop_front()
@@ -46,12 +46,12 @@ impl History {
         }
     }
 
-    /// Whether a state has to be saved now, so that a restart takes no longer than a few frames.
+    /// Whether a state has to be saved now, so that a restart replays only a few frames.
     pub(crate) fn state_is_due(&self) -> bool {
         self.calls.len() >= MAX_REPLAYED_CALLS || self.bytes >= MAX_REPLAYED_BYTES
     }
 
-    /// Whether the calls begin where the session did.
+    /// Whether the calls begin with the first of the session.
     pub(crate) fn is_complete(&self) -> bool {
         !self.shortened
     }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn every_call_since_the_state_is_there_and_a_state_is_due_in_time() {
+    fn all_calls_since_the_state_are_kept_and_a_state_becomes_due() {
         for (detections, numbers) in [(0, 0), (1, 0), (13, 0), (100, 0), (100, 512), (2000, 512)] {
             let (mut history, mut first) = (History::default(), 0);
             for index in 0..500 {

@@ -1,8 +1,8 @@
-//! Host functions that plugins may call: a line in the log, small pictures of the items of a call,
-//! and the pictures of a post.
+//! Host functions that plugins may call: log lines, small pictures of the items of a call, and the
+//! pictures of a post.
 //!
-//! Guarantees: a plugin writes no more lines than its limits allow, whatever it does; it reads the
-//! pictures of the present call and of no other. Ends with the store that it belongs to.
+//! Guarantees: the number of log lines is limited; only the pictures of the present call can be
+//! read. Ends with the store that it belongs to.
 
 use std::{
     fmt::Write as _,
@@ -17,7 +17,7 @@ use crate::{
     bindings::{crops, logging, pictures, types},
 };
 
-/// A longer line is cut.
+/// Limit of a log line; longer ones are truncated.
 const MAX_LINE_BYTES: usize = 1024;
 /// Longest side of a picture that a plugin may read, in pixels.
 const MAX_SIDE: u32 = 256;
@@ -25,18 +25,18 @@ const MAX_SIDE: u32 = 256;
 /// Longest validity of a picture's URL, in seconds: a week.
 const MAX_URL_SECONDS: u32 = 604_800;
 
-/// The pixels of a frame, for plugins that were granted them.
+/// The pixels of a frame, for plugins with the capability `crops`.
 pub trait Pixels: Send + Sync {
-    /// The part of the frame inside `rect`, cut off at the frame's edges and scaled to `size`
-    /// (pixels): rows from the top, three bytes (red, green, blue) a pixel. The same for the same
-    /// arguments. `None` where nothing of `rect` is within the frame.
+    /// The part of the frame inside `rect`, clipped to the frame and scaled to `size` (pixels):
+    /// rows from the top, three bytes (red, green, blue) per pixel. Deterministic. `None` where
+    /// `rect` lies outside the frame.
     fn crop(&self, rect: Rect, size: Size) -> Option<Vec<u8>>;
 }
 
 /// The pictures that a filter may read during one call.
 pub(crate) struct CropAccess {
     pub(crate) pixels: Arc<dyn Pixels>,
-    /// Of the items of the call, in order.
+    /// Boxes of the call's items, in order.
     pub(crate) boxes: Vec<Rect>,
 }
 
@@ -44,13 +44,13 @@ impl CropAccess {
     /// `crops.read` of the contract, where the call has pixels.
     pub(crate) fn read(&self, item: u32, margin: f32, size: Size) -> Result<Vec<u8>, crops::Unavailable> {
         let rect = self.boxes.get(item as usize).ok_or(crops::Unavailable::NoSuchItem)?;
-        // A margin that is no number is none.
+        // NaN and infinities count as no margin.
         let margin = if margin.is_finite() { margin.clamp(0.0, 1.0) } else { 0.0 };
         self.pixels.crop(rect.padded(margin), size).ok_or(crops::Unavailable::NoPixels)
     }
 }
 
-/// The size of a picture that a plugin asks for, where it may be so large.
+/// Checks the requested size of a picture.
 pub(crate) fn crop_size(asked: types::Size) -> Result<Size, crops::Unavailable> {
     let sides = 1..=MAX_SIDE;
     if !sides.contains(&asked.width) || !sides.contains(&asked.height) {
@@ -59,13 +59,13 @@ pub(crate) fn crop_size(asked: types::Size) -> Result<Size, crops::Unavailable> 
     Ok(Size { width: asked.width, height: asked.height })
 }
 
-/// The pictures of a post, for routers that were granted them. An index is a place in the list of
-/// the post's pictures.
+/// The pictures of a post, for routers with the capability `pictures`. An index counts in the list
+/// of the post's pictures.
 pub trait PostPictures: Send + Sync {
-    /// The picture's file; `None` where the list is shorter.
+    /// The picture's file; `None` for an index out of range.
     fn file(&self, index: usize) -> Option<&[u8]>;
 
-    /// An absolute URL that serves the file to everybody for so long from now on; `None` where this
+    /// An absolute URL of the file that needs no token and is valid for this long; `None` where the
     /// server has none.
     fn url(&self, index: usize, valid: Duration) -> Option<String>;
 }
@@ -104,7 +104,7 @@ impl LogBucket {
         Self { plugin: plugin.to_owned(), left: f64::from(limits.log_lines), filled: Instant::now(), dropped: 0 }
     }
 
-    /// Lines that were not written.
+    /// Number of dropped lines.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -139,8 +139,8 @@ impl LogBucket {
     }
 }
 
-/// A line cut to [`MAX_LINE_BYTES`], control characters as escapes: it cannot pretend to be two, or
-/// move the cursor.
+/// A line truncated to [`MAX_LINE_BYTES`], with escaped control characters, so that it cannot forge
+/// further lines or move the cursor.
 fn printable(line: &str) -> String {
     let mut shown = String::new();
     for c in line.get(..line.floor_char_boundary(MAX_LINE_BYTES)).unwrap_or_default().chars() {
@@ -162,10 +162,10 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_back_with_time() {
+    fn the_bucket_refills_with_time() {
         let limits = Limits { log_lines: 2, log_lines_per_second: 1000, ..Limits::default() };
         let mut bucket = LogBucket::new("p", &limits);
-        // As if no time passed between these.
+        // No refill between these lines.
         let frozen = Limits { log_lines_per_second: 0, ..limits.clone() };
         assert_eq!([0; 3].map(|_| bucket.admits(&frozen)), [true, true, false]);
         assert_eq!(bucket.dropped(), 1);

@@ -1,16 +1,16 @@
-//! Inspection of a file in full before anything is compiled: its kind, its imports and its extent.
+//! Inspection of a component before it is compiled: its kind, its imports and its extent.
 //!
-//! Guarantees: what passes is valid WebAssembly, a component of this contract line, imports only
-//! what is granted, and is within the limits of what is compiled.
+//! Guarantees: a file that passes is valid WebAssembly, a component of this version line of the
+//! contract, has only granted imports, and is within the limits of compilation.
 
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use crate::{CompileLimits, Kind, Refusal, error::CONTRACT};
 
-/// What every kind may import: types without functions, and lines in the log.
+/// Imports that every kind may have: types without functions, and logging.
 const GRANTED: [&str; 2] = ["ocellus:plugin/types", "ocellus:plugin/logging"];
 
-/// The capability that plugins of a kind may ask for: it opens the interface of the same name.
+/// The capability that plugins of a kind may request; it grants the interface of the same name.
 pub(crate) fn capability(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Filter => Some("crops"),
@@ -21,14 +21,14 @@ pub(crate) fn capability(kind: Kind) -> Option<&'static str> {
 
 pub(crate) struct Inspected {
     pub(crate) kind: Kind,
-    /// The capability whose interface it imports: its manifest has to ask for it.
+    /// The capability whose interface it imports: its manifest has to request it.
     pub(crate) uses: Option<&'static str>,
 }
 
-/// The plugin that `bytes` are.
+/// Inspects the bytes of a component.
 ///
 /// # Errors
-/// They are none, or more than the limits allow.
+/// They are no plugin, or exceed the limits.
 pub(crate) fn inspect(bytes: &[u8], limits: &CompileLimits) -> Result<Inspected, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);
@@ -40,7 +40,7 @@ pub(crate) fn inspect(bytes: &[u8], limits: &CompileLimits) -> Result<Inspected,
         return Err(Refusal::CoreModule);
     }
     Extent::default().measure(bytes, limits)?;
-    // The features of the engine, which must not refuse the form of what passes here.
+    // The features of the engine, so that it accepts all that passes here.
     let features = WasmFeatures::default().difference(WasmFeatures::RELAXED_SIMD | WasmFeatures::THREADS);
     Validator::new_with_features(features).validate_all(bytes).map_err(|e| malformed(&e))?;
 
@@ -72,7 +72,7 @@ struct Extent {
 }
 
 impl Extent {
-    /// Counts section by section and stops at the first limit that is passed.
+    /// Counts section by section and stops at the first exceeded limit.
     fn measure(&mut self, bytes: &[u8], limits: &CompileLimits) -> Result<(), Refusal> {
         for payload in Parser::new(0).parse_all(bytes) {
             match payload.map_err(|e| malformed(&e))? {
@@ -152,7 +152,7 @@ fn versioned(name: &str) -> (&str, &str) {
     name.split_once('@').unwrap_or((name, ""))
 }
 
-/// Whether a version is of the contract line that this server speaks; `0.1.0-draft` is not.
+/// Whether a version belongs to the supported line of the contract; `0.1.0-draft` does not.
 fn speaks(version: &str) -> bool {
     let patch = version.strip_prefix(CONTRACT).and_then(|rest| rest.strip_prefix('.'));
     patch.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_spoken_with_all_its_patches() {
+    fn all_patch_versions_of_a_line_are_supported() {
         for good in ["0.1.0", "0.1.17"] {
             assert!(speaks(good), "{good}");
         }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_component() {
+    fn other_files_are_refused() {
         let refusal = |bytes: &[u8]| inspect(bytes, &CompileLimits::default()).map(|_| ()).unwrap_err();
         assert_eq!(refusal(b""), Refusal::Empty);
         assert_eq!(refusal(b"hello"), Refusal::NotWebAssembly);
@@ -192,7 +192,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_bring_it_down(tail in proptest::collection::vec(any::<u8>(), 0..256)) {
+        fn no_bytes_cause_a_panic(tail in proptest::collection::vec(any::<u8>(), 0..256)) {
             let _ = inspect(&[b"\0asm\x0d\0\x01\0".as_slice(), &tail].concat(), &CompileLimits::default());
         }
     }

@@ -4,15 +4,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a component does: the world of `wit/v0.1` that it implements.
+/// Kind of a component: the world of `wit/v0.1` that it implements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Drops and annotates detections, shots and objects.
     Filter,
-    /// Decides which detections are one track.
+    /// Associates detections to tracks.
     Tracker,
-    /// Makes requests of objects and judges the responses.
+    /// Encodes objects as requests and interprets the responses.
     Router,
 }
 

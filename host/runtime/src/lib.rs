@@ -1,22 +1,23 @@
 //! Plugin runtime: WebAssembly components that filter, track and route.
 //!
-//! Owns: reading components from folders and again when a file changes; checking them against the
-//! contract in `wit/`; compiling them within limits, once; running their calls under limits;
-//! checking their answers. No other crate knows wasmtime.
+//! Owns: loading components from folders, and reloading changed ones; checking them against the
+//! contract in `wit/`; compiling them within limits, once; running their calls within limits;
+//! validating their answers. No other crate knows wasmtime.
 //!
 //! Guarantees:
-//! * A plugin that traps, spins, hoards memory or breaks the contract costs its session and gives a
-//!   [`PluginError`] that says plugin, digest, call and reason. It never takes the process, or
-//!   another session, with it.
-//! * The answers of a session follow from the component, the settings and the calls so far alone:
+//! * A plugin that traps, spins, hoards memory or breaks the contract loses its session and causes
+//!   a
+//!   [`PluginError`] with plugin, digest, call and reason. It never affects the process or
+//!   another session.
+//! * The answers of a session depend only on the component, the settings and the calls so far:
 //!   no clock, no randomness, canonical NaNs, no relaxed SIMD.
-//! * Every answer that a caller gets has passed the contract's rules: as many verdicts as items,
+//! * Every answer is validated by the contract's rules: as many verdicts as items,
 //!   ids that were never used before, text within its bounds.
 //!
-//! [`Plugins`] is the folders; [`Tracker`], [`Filter`] and [`Router`] are sessions. A session keeps
-//! the component that it was opened with. [`TrackerSlot`] and [`FilterSlot`] are places in a
-//! running job: a changed file takes over there between two frames, and a fault is answered by the
-//! [`FaultPolicy`] and leaves a [`Trace`]. A canary (`NAME.shadow.wasm`) is shown the calls of the
+//! [`Plugins`] is the registry; [`Tracker`], [`Filter`] and [`Router`] are sessions. A session
+//! keeps the component that it was opened with. [`TrackerSlot`] and [`FilterSlot`] are plugins in a
+//! running job: a changed file takes over between two frames, and a fault is handled by the
+//! [`FaultPolicy`] and leaves a [`Trace`]. A canary (`NAME.shadow.wasm`) gets the calls of the
 //! plugin of that name, without effect.
 //!
 //! ```no_run

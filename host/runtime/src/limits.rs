@@ -1,4 +1,4 @@
-//! Plugin limits: what sessions and compilations may use.
+//! Limits of sessions and compilations of plugins.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,8 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{FaultPolicy, bindings::types};
 
-/// Limits of each session (and of `describe` at load). All of them are enforced by the host,
-/// whatever the plugin does.
+/// Limits of each session (and of `describe` at load). All of them are enforced by the host.
 #[derive(Clone, Debug, Serialize)]
 pub struct Limits {
     /// Wall-clock time of one call. A call is stopped within 10 ms after it.
@@ -20,21 +19,21 @@ pub struct Limits {
     /// Core instances, memories and tables within a session, each: a component of Rust has some
     /// four instances, one with an interpreter and its adapters inside has dozens.
     pub instances: usize,
-    /// Bytes that one call may hand to the host.
+    /// Bytes that one call may return to the host.
     pub output_bytes: usize,
     /// Size of a component's file in bytes.
     pub component_bytes: u64,
     /// Lines that a session may write into the log in a burst.
     pub log_lines: u32,
-    /// And how many more each second.
+    /// Further lines per second.
     pub log_lines_per_second: u32,
-    /// Of making native code of a component.
+    /// Limits of compilation.
     #[serde(skip)]
     pub compile: CompileLimits,
-    /// What follows where a session fails.
+    /// Handling of faults.
     #[serde(skip)]
     pub faults: FaultPolicy,
-    /// The folder for the traces of faults; without one there are none.
+    /// Folder for the traces of faults; `None` for no traces.
     #[serde(skip)]
     pub traces: Option<PathBuf>,
 }
@@ -57,9 +56,9 @@ impl Default for Limits {
     }
 }
 
-/// Limits of making native code of a component. The first two are enforced where a program compiles
-/// ([`Setup::compiler`](crate::Setup)), the others before anything is compiled, over all that a
-/// component holds.
+/// Limits of compiling a component to native code. The first two are enforced by a compiler program
+/// ([`Setup::compiler`](crate::Setup)), the others before anything is compiled, over the whole
+/// component with its nested parts.
 #[derive(Clone, Debug)]
 pub struct CompileLimits {
     /// Wall-clock time.
@@ -74,7 +73,7 @@ pub struct CompileLimits {
     pub types: u64,
     /// Modules, components and instances of either.
     pub parts: u64,
-    /// How deep modules and components lie within one another.
+    /// Nesting depth of modules and components.
     pub depth: u64,
 }
 
@@ -95,7 +94,7 @@ impl Default for CompileLimits {
 }
 
 impl Limits {
-    /// The lower of these and what a plugin asks for.
+    /// The lower of these and the plugin's requested limits.
     pub(crate) fn lowered(&self, asked: &types::Limits) -> Self {
         let least = |limit: usize, asked: Option<u64>| {
             asked.map_or(limit, |a| limit.min(usize::try_from(a).unwrap_or(usize::MAX)))
@@ -118,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plugin_lowers_limits_and_raises_none() {
+    fn a_plugin_can_lower_limits_but_not_raise_them() {
         let operator = Limits::default();
         let low =
             operator.lowered(&types::Limits { deadline_ms: Some(5), memory_bytes: Some(1 << 20), output_bytes: None });

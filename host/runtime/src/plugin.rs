@@ -1,4 +1,4 @@
-//! Plugin: one component, checked, compiled and described, of which sessions are opened.
+//! Plugin: one component, checked, compiled and described, for which sessions are opened.
 //!
 //! Owns the order of the checks, the manifest and the validator of settings. It ends with the last
 //! session and the last entry of the registry that hold it.
@@ -24,7 +24,7 @@ pub(crate) enum World {
 
 pub(crate) struct Plugin {
     engine: Engine,
-    /// The lower of the operator's limits and those that its manifest asks for.
+    /// The lower of the operator's limits and those of its manifest.
     pub(crate) limits: Limits,
     pub(crate) world: World,
     pub(crate) digest: Digest,
@@ -34,13 +34,13 @@ pub(crate) struct Plugin {
     pub(crate) stages: types::Stages,
     pub(crate) schema: Value,
     pub(crate) capabilities: Vec<String>,
-    /// As its manifest asks.
+    /// Policy in its manifest.
     pub(crate) on_fault: Option<OnFault>,
     validator: jsonschema::Validator,
 }
 
 impl Plugin {
-    /// Takes a component through all checks: form, imports and exports, compilation, types,
+    /// Loads a component with all checks: form, imports and exports, compilation, types,
     /// `describe`, manifest. `file` names it in errors while its name is not known.
     pub(crate) fn load(compiler: &Compiler, limits: &Limits, file: &str, bytes: &[u8]) -> Result<Self, Refusal> {
         let Inspected { kind, uses } = inspect(bytes, &limits.compile)?;
@@ -97,12 +97,12 @@ impl Plugin {
         }
     }
 
-    /// A store of its own for one session.
+    /// A new store for one session.
     pub(crate) fn sandbox(&self) -> Sandbox {
         Sandbox::new(&self.engine, &self.limits, &self.name, self.digest)
     }
 
-    /// Settings as the plugin gets them, if they fit its schema.
+    /// Serializes settings for the plugin, if they fit its schema.
     pub(crate) fn settings(&self, settings: &Value) -> Result<String, PluginError> {
         let Some(error) = self.validator.iter_errors(settings).next() else { return Ok(settings.to_string()) };
         let mut path = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
@@ -115,7 +115,7 @@ impl Plugin {
     }
 }
 
-/// Checks the rules that `wit/v0.1/types.wit` has for manifests; the schema of the settings.
+/// Checks the rules of `wit/v0.1/types.wit` for manifests, and returns the schema of the settings.
 fn check(manifest: &types::Manifest, kind: Kind) -> Result<(Value, jsonschema::Validator), Refusal> {
     let wrong = |reason: String| Err(Refusal::Manifest(reason));
     if !is_name(&manifest.name) {

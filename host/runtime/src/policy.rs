@@ -1,4 +1,4 @@
-//! Fault policy: how a job goes on where a plugin fails.
+//! Fault policy: the consequence of a plugin's fault for its job.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -23,12 +23,12 @@ pub enum OnFault {
 /// The operator's policy for plugins that fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultPolicy {
-    /// For plugins that neither `by_name` nor their own manifest names a policy for.
+    /// Default, for plugins without a policy in `by_name` or in their manifest.
     pub on_fault: OnFault,
     /// By the plugin's name; takes precedence over the plugin's manifest.
     pub by_name: BTreeMap<String, OnFault>,
-    /// With so many faults in one job a plugin is evicted: a filter keeps everything from then on,
-    /// a job without its tracker ends.
+    /// Number of faults in one job at which a plugin is evicted: a filter then keeps everything, a
+    /// job without its tracker ends.
     pub max_faults: u64,
 }
 
@@ -61,7 +61,7 @@ impl FromStr for OnFault {
     }
 }
 
-/// From `skip,deep_sort=restart`: a policy for all, and others by name.
+/// Parses `skip,deep_sort=restart`: a default policy, and others by name.
 impl FromStr for FaultPolicy {
     type Err = String;
 
@@ -80,7 +80,7 @@ impl FromStr for FaultPolicy {
 }
 
 impl FaultPolicy {
-    /// `own`: what the plugin's author wants.
+    /// `own`: the policy in the plugin's manifest.
     pub(crate) fn of(&self, name: &str, own: Option<OnFault>) -> OnFault {
         self.by_name.get(name).copied().or(own).unwrap_or(self.on_fault)
     }

@@ -1,13 +1,13 @@
-//! Plugin registry: the folders of plugins, and what became of their files.
+//! Plugin registry: the folders of plugins, and the state of their files.
 //!
-//! Owns watching the folders and loading what changes in them, on one thread. The usage of plugins
-//! since the start is recorded here.
+//! Owns watching the folders and loading changed files, on one thread. The usage of plugins since
+//! the start is recorded here.
 //!
-//! Guarantees: changes of the table happen one at a time, and none waits for a compilation; a
-//! lookup sees the table before a change or after it, never between; a file whose new content is
-//! refused leaves the old component in use; a user's plugin goes before one of its name that ships,
-//! which is back as soon as the user's is gone. The watcher and its thread end with the last clone
-//! of [`Plugins`].
+//! Guarantees: changes of the table are serialized, and never wait for a compilation; lookups see
+//! the table before or after a change, never between; a file whose new content is refused leaves
+//! the old component in use; a user's plugin overrides the shipped one of its name, which is
+//! restored as soon as the user's is removed. The watcher and its thread end with the last clone of
+//! [`Plugins`].
 
 mod info;
 mod table;
@@ -41,25 +41,25 @@ use crate::{
     plugin::Plugin,
 };
 
-/// A folder is read again when nothing has changed in it for this long: files are written in many
-/// small steps.
+/// Debounce time: a folder is read again when nothing has changed in it for this long, since files
+/// are written in many small steps.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// Where plugins come from, and what compiles them.
+/// Folders of plugins, and the compiler program.
 ///
-/// A path becomes a set-up of that one folder, in which plugins are also installed; this process
-/// compiles them.
+/// A path converts to a set-up with that folder only, into which plugins are also installed; this
+/// process compiles.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The folder of those that ship with the server.
+    /// Folder of the shipped plugins.
     pub shipped: PathBuf,
-    /// The folder of those that users install, created where it is missing. Its plugins go before
-    /// those that ship.
+    /// Folder of the plugins that users install, created if missing. They override the shipped
+    /// ones.
     pub user: Option<PathBuf>,
-    /// The folder that compiled components are kept in, created where it is missing. It must belong
-    /// to the server's user alone. Without one every start compiles again.
+    /// Folder of compiled components, created if missing. It must belong to the server's user
+    /// alone. Without one every start compiles again.
     pub compiled: Option<PathBuf>,
-    /// The program that compiles, within [`Limits::compile`]. Without one this process does.
+    /// Program that compiles, within [`Limits::compile`]; `None` to compile in this process.
     pub compiler: Option<CompilerProgram>,
 }
 
@@ -69,7 +69,7 @@ impl<P: AsRef<Path> + ?Sized> From<&P> for Setup {
     }
 }
 
-/// The plugins of the folders. Clones are the same registry.
+/// The registry of plugins. Clones share it.
 #[derive(Clone)]
 pub struct Plugins(Arc<Shared>);
 
@@ -79,17 +79,17 @@ struct Shared {
     compiler: Compiler,
     table: Mutex<Arc<Table>>,
     changed: Condvar,
-    /// As `table` has it, for slots, which read it every frame.
+    /// The table's generation, for slots, which read it for every frame.
     generation: AtomicU64,
-    /// One change of the table at a time.
+    /// Serializes changes of the table.
     changing: Mutex<()>,
-    /// Since the start, by name.
+    /// Usage since the start, by name.
     uses: Mutex<HashMap<String, PluginUse>>,
     /// Held for its `Drop`, which ends the loader's thread.
     watcher: Mutex<Option<notify::RecommendedWatcher>>,
 }
 
-/// What became of a file's content.
+/// Result of loading a file's content.
 struct Loaded {
     /// None where it could not be read.
     digest: Option<Digest>,
@@ -97,8 +97,8 @@ struct Loaded {
 }
 
 impl Plugins {
-    /// Loads every `*.wasm` in the folders, and again what changes there. A file that is refused
-    /// does not keep the others from being loaded: see [`Plugins::list`].
+    /// Loads every `*.wasm` in the folders, and reloads changed ones. A refused file does not keep
+    /// the others from being loaded: see [`Plugins::list`].
     ///
     /// # Errors
     /// A folder cannot be read, created or watched, or the engine does not start.
@@ -118,7 +118,7 @@ impl Plugins {
             uses: Mutex::default(),
             watcher: Mutex::new(None),
         });
-        // Watched before they are read, so that no change falls between.
+        // Watched before they are read, so that no change is missed.
         let (events, changes) = mpsc::channel();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|e| e.kind.is_access()) {
@@ -144,18 +144,17 @@ impl Plugins {
         Ok(Self(shared))
     }
 
-    /// Ends the compilation that runs, and starts no other from now on. For a server that stops.
+    /// Ends the running compilation, and prevents further ones, when the server stops.
     pub fn stop_compiling(&self) {
         self.0.compiler.stop();
     }
 
-    /// Raised whenever the plugins change.
+    /// Generation of the plugins, which increases with every change.
     pub fn generation(&self) -> u64 {
         self.0.generation.load(Ordering::Acquire)
     }
 
-    /// Waits until the generation is another than `known`, at most for `timeout`; the generation
-    /// then.
+    /// Waits until the generation differs from `known`, at most for `timeout`, and returns it.
     pub fn wait_for_change(&self, known: u64, timeout: Duration) -> u64 {
         let end = Instant::now() + timeout;
         let mut table = self.0.table.lock();
@@ -167,7 +166,7 @@ impl Plugins {
         table.generation
     }
 
-    /// The names of the plugins of a kind that serve, in order.
+    /// The names of the active plugins of a kind, in order.
     pub fn names(&self, kind: Kind) -> Vec<String> {
         let table = self.table();
         let mut names: Vec<String> =
@@ -176,19 +175,19 @@ impl Plugins {
         names
     }
 
-    /// Every file: the users' first, then those that ship, each in order of file names.
+    /// Every file: the users' first, then the shipped ones, each in order of file names.
     pub fn list(&self) -> Vec<PluginInfo> {
         let uses = self.0.uses.lock();
         self.table().files.iter().map(|(source, entry)| entry.info(source, &uses, &self.0.limits.faults)).collect()
     }
 
-    /// The component that a new session would run.
+    /// Digest of the component that a new session would run.
     pub fn digest(&self, kind: Kind, name: &str) -> Option<Digest> {
         self.table().by_name.get(name).filter(|p| p.kind() == kind).map(|p| p.digest)
     }
 
-    /// Takes a component into use and keeps it in the users' folder. It is checked and compiled
-    /// before anything is changed.
+    /// Installs a component into the users' folder and takes it into use. It is checked and
+    /// compiled before anything is changed.
     ///
     /// # Errors
     /// The component is refused, its manifest has another name than `name`, or the folder cannot be
@@ -212,11 +211,11 @@ impl Plugins {
         self.info(name, role).ok_or(InstallError::Changed(file))
     }
 
-    /// Removes a user's plugin from the folder; whether there was one. Jobs that it serves finish
-    /// with it, or go over to the one of its name that ships.
+    /// Removes a user's plugin from the folder, and returns whether there was one. Its jobs finish
+    /// with it, or change to the shipped one of its name.
     ///
     /// # Errors
-    /// The plugin ships, or the folder cannot be written to.
+    /// The plugin is shipped, or the folder cannot be written to.
     pub fn remove(&self, name: &str, role: Role) -> Result<bool, RemoveError> {
         let folders = &self.0.folders;
         let Some(source) = self.table().file_of(name, role, |_| true) else { return Ok(false) };
@@ -237,14 +236,14 @@ impl Plugins {
         table.files.get(&source).map(|entry| entry.info(&source, &uses, &self.0.limits.faults))
     }
 
-    /// What follows from a plugin's faults: what the operator says of it, or else its author, or
-    /// else the operator of all.
+    /// The fault policy of a plugin: the operator's for its name, else its manifest's, else the
+    /// operator's default.
     pub(crate) fn on_fault(&self, name: &str) -> OnFault {
         let own = self.table().by_name.get(name).and_then(|p| p.on_fault);
         self.0.limits.faults.of(name, own)
     }
 
-    /// With how many faults in one job a plugin is evicted.
+    /// Number of faults in one job at which a plugin is evicted.
     pub(crate) fn max_faults(&self) -> u64 {
         self.0.limits.faults.max_faults
     }
@@ -273,7 +272,7 @@ impl Plugins {
         }
     }
 
-    /// A session of a plugin that is shown frames.
+    /// Opens a session of a tracker or a filter.
     pub(crate) fn session_of(
         &self,
         kind: Kind,
@@ -288,7 +287,7 @@ impl Plugins {
         )
     }
 
-    /// Adds what a job has used beyond what it had `recorded` before.
+    /// Adds a job's usage since the last call, which had `recorded`.
     pub(crate) fn record_use(&self, name: &str, now: &PluginUse, recorded: &PluginUse) {
         self.0.uses.lock().entry(name.to_owned()).or_default().add(&now.since(recorded));
     }
@@ -344,8 +343,7 @@ fn follow(changes: &mpsc::Receiver<()>, shared: &Weak<Shared>) {
 }
 
 impl Shared {
-    /// Loads what is new in the folders, which may take long, and brings the table in line with
-    /// them.
+    /// Loads new files of the folders, which may take long, and updates the table.
     fn reload(&self) {
         let Some(sources) = self.list() else { return };
         let known = self.table.lock().clone();
@@ -363,8 +361,8 @@ impl Shared {
         self.place(loaded);
     }
 
-    /// Brings the table in line with the folders. A file that is new there stays out of it until it
-    /// is among the `loaded`, one that has changed stays as it was.
+    /// Updates the table to the folders. A new file is left out until it is among the `loaded`, a
+    /// changed one keeps its old entry until then.
     fn place(&self, mut loaded: BTreeMap<Source, Loaded>) {
         let _changing = self.changing.lock();
         let before = self.table.lock().clone();
@@ -390,13 +388,13 @@ impl Shared {
         if before.generation == 0 || !table.same_as(&before) {
             let generation = table.generation;
             *self.table.lock() = Arc::new(table);
-            // After the table, so that a reader of the new number finds the new table.
+            // After the table, so that a reader of the new generation finds the new table.
             self.generation.store(generation, Ordering::Release);
             self.changed.notify_all();
         }
     }
 
-    /// What the folders hold; `None` where one cannot be read.
+    /// The files in the folders; `None` where a folder cannot be read.
     fn list(&self) -> Option<Vec<Source>> {
         let failed = |(folder, error): &(&Path, io::Error)| {
             let folder = folder.display();

@@ -1,7 +1,7 @@
-//! Router sessions: the calls of the router's world, and the rules for its answers.
+//! Router sessions: calls of a router plugin, and validation of its answers.
 //!
-//! Guarantees: a request goes to the origin of the post's URL, and nothing in it can break out of
-//! its place in an HTTP message. Ends with its first fault.
+//! Guarantees: a request goes to the origin of the post's URL, and none of its fields can inject
+//! into the HTTP message. Ends with its first fault.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::{
     sandbox::Sandbox,
 };
 
-/// How much of a response's body a router is shown, in bytes.
+/// Limit of a response's body that a router gets, in bytes.
 const JUDGED_BODY: usize = 4096;
 
-/// Headers that the sender sets.
+/// Headers that the host sets.
 const HOST_HEADERS: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
 
 /// The pictures that a post may have.
@@ -40,7 +40,7 @@ pub enum Picture {
 /// A picture that can be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PictureInfo {
-    /// Which one it is.
+    /// Kind of picture.
     pub picture: Picture,
     /// `image/jpeg` or `image/png`.
     pub content_type: String,
@@ -50,10 +50,10 @@ pub struct PictureInfo {
     pub region: [i32; 4],
 }
 
-/// An object on its way to a receiver.
+/// An object to deliver to a receiver.
 #[derive(Clone, Copy, Debug)]
 pub struct Post<'a> {
-    /// As the job's log of objects has it.
+    /// The object as recorded by the job.
     pub object: &'a ObjectRecord,
     /// The video's `router_url`.
     pub url: &'a str,
@@ -61,16 +61,16 @@ pub struct Post<'a> {
     pub camera: Option<i64>,
     /// The video's group of cameras, where it names one.
     pub camera_group: Option<i64>,
-    /// Those that can be sent with it.
+    /// Available pictures.
     pub pictures: &'a [PictureInfo],
 }
 
 /// The content of one part of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// In UTF-8.
+    /// Text in UTF-8.
     Text(String),
-    /// As the plugin encoded them.
+    /// Bytes from the plugin.
     Bytes(Vec<u8>),
     /// One of the pictures of the post.
     Picture(Picture),
@@ -82,11 +82,11 @@ pub enum Content {
 pub struct Part {
     /// The field's name.
     pub name: String,
-    /// With one it is a file part, otherwise a field.
+    /// File name of a file part; `None` for a field.
     pub filename: Option<String>,
-    /// Where absent: the picture's own type for a picture, none for the others.
+    /// Media type; where absent, that of the picture for a picture, none for others.
     pub content_type: Option<String>,
-    /// What it holds.
+    /// The content.
     pub content: Content,
 }
 
@@ -95,42 +95,43 @@ pub struct Part {
 pub enum Body {
     /// `multipart/form-data`, at most 64 parts.
     Multipart(Vec<Part>),
-    /// Of the type that the request's headers say.
+    /// Bytes of the media type in the request's headers.
     Bytes(Vec<u8>),
 }
 
-/// What to send. The sender adds `host`, `content-length` and, for multipart, `content-type`; and
+/// A request to send. The sender adds `host`, `content-length` and, for multipart, `content-type`;
+/// and
 /// `idempotency-key` with the object's id where `headers` has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// `POST`, `PUT` or `PATCH`.
     pub method: String,
-    /// Of the same scheme, host and port as the post's.
+    /// URL with the scheme, host and port of the post's URL.
     pub url: String,
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
-    /// What is sent with it.
+    /// The body.
     pub body: Body,
 }
 
-/// What a response means.
+/// Interpretation of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Delivered.
     Accepted,
-    /// Worth another attempt.
+    /// To be retried.
     Retry {
-        /// After this many milliseconds; where absent, as the sender sees fit.
+        /// Delay in milliseconds; where absent, chosen by the sender.
         after_ms: Option<u64>,
     },
-    /// Not worth another attempt.
+    /// Failed for good.
     Refused {
-        /// For the user, at most 1024 bytes.
+        /// Reason for the user, at most 1024 bytes.
         reason: String,
     },
 }
 
-/// A router at work. After a fault it is over; the next delivery takes a fresh one.
+/// Session of a router. Unusable after a fault; the next delivery opens a new one.
 pub struct Router {
     sandbox: Sandbox,
     bindings: wit::Router,
@@ -151,12 +152,12 @@ impl Router {
         Ok(Some(Self { sandbox, bindings, session }))
     }
 
-    /// The request for an object: the same for the same post, but for the times in URLs of
-    /// `pictures`, which are what the plugin may read during this call.
+    /// Encodes the request for an object: deterministic, apart from the times in URLs of
+    /// `pictures`, which the plugin may read during this call.
     ///
     /// # Errors
-    /// [`Fault::Reported`] when the router will not encode this object: the delivery fails for
-    /// good, and the session goes on. Any other error ends the session.
+    /// [`Fault::Reported`] where the router refuses to encode this object: the delivery fails for
+    /// good, and the session stays usable. Any other error ends the session.
     pub fn encode(&mut self, post: &Post<'_>, pictures: Option<Arc<dyn PostPictures>>) -> Result<Request, PluginError> {
         const CALL: &str = "encode";
         let given = encode_post(post);
@@ -171,11 +172,11 @@ impl Router {
         self.sandbox.checked(CALL, request(answer, post))
     }
 
-    /// What a response means. `headers` with names in lower case; of `body` the first 4096 bytes
-    /// are enough.
+    /// Interprets a response. `headers` with names in lower case; the first 4096 bytes of `body`
+    /// suffice.
     ///
     /// # Errors
-    /// Whatever ended the session.
+    /// Any fault, which ends the session.
     pub fn judge(&mut self, status: u16, headers: &[(String, String)], body: &[u8]) -> Result<Outcome, PluginError> {
         const CALL: &str = "judge";
         let header = |(name, value): &(String, String)| routing::Header { name: name.clone(), value: value.clone() };
@@ -194,7 +195,7 @@ impl Router {
         self.sandbox.checked(CALL, outcome)
     }
 
-    /// Of the component that does the work.
+    /// Digest of the component.
     pub fn digest(&self) -> Digest {
         self.sandbox.digest()
     }
@@ -247,8 +248,8 @@ fn encode_post(post: &Post<'_>) -> routing::Post {
     }
 }
 
-/// What filters noted, and what networks say: each label, and behind it its confidence. A feature
-/// with the name of an attribute is left out, as keys are unique.
+/// Attributes of filters, and features of networks: each label, followed by its confidence. A
+/// feature with the name of an attribute is left out, as keys are unique.
 fn attributes(object: &ObjectRecord) -> Vec<types::Attribute> {
     let attribute = |key: &str, value: &str| types::Attribute { key: key.to_owned(), value: value.to_owned() };
     let is_free = |name: &str| object.attributes.iter().all(|(key, _)| key != name);
@@ -284,8 +285,8 @@ fn track_point(point: &TrackPoint) -> routing::TrackPoint {
     }
 }
 
-/// An answer of `encode` that keeps the rules: nothing in it can break out of its place in an HTTP
-/// message, and it goes nowhere but where the user wanted.
+/// Validates an answer of `encode`: no field can inject into the HTTP message, and the request goes
+/// to the origin that the user configured.
 fn request(answer: routing::Request, post: &Post<'_>) -> Result<Request, String> {
     if !["POST", "PUT", "PATCH"].contains(&answer.method.as_str()) {
         return Err(format!("the method {:?}", answer.method));
@@ -347,8 +348,8 @@ fn part(part: routing::Part, post: &Post<'_>) -> Result<Part, String> {
     Ok(Part { name, filename, content_type, content })
 }
 
-/// `https://example.org:8443` of a URL, in lower case. Strict: what two parsers could read
-/// differently is none.
+/// The origin of a URL, such as `https://example.org:8443`, in lower case. Strict: URLs that
+/// parsers could read differently have none.
 fn origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -366,7 +367,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_router_stays_with_the_receiver_that_the_user_named() {
+    fn a_request_stays_at_the_origin_of_the_posts_url() {
         let user = origin("http://Example.org:80/v0/frame").unwrap();
         assert_eq!(origin("http://example.org:80/other?x=1"), Some(user.clone()));
         for elsewhere in
@@ -382,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_cannot_break_out() {
+    fn headers_cannot_be_injected() {
         let check = |name: &str, value: &str| header(routing::Header { name: name.into(), value: value.into() }, true);
         assert_eq!(check("X-Id", "7"), Ok(("x-id".into(), "7".into())));
         for (name, value) in

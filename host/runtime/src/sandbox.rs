@@ -18,7 +18,7 @@ use crate::{
     store::StoreData,
 };
 
-/// What a session has used so far.
+/// Usage of a session so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Meters {
     /// Calls of the contract, `open` included.
@@ -33,7 +33,7 @@ pub struct Meters {
     pub rejected: u64,
     /// 0 or 1: a fault ends the session.
     pub faults: u64,
-    /// Log lines beyond what it may write.
+    /// Log lines dropped by the limit.
     pub log_lines_dropped: u64,
 }
 
@@ -54,7 +54,7 @@ impl Sandbox {
         Self { store, plugin: plugin.to_owned(), digest, meters: Meters::default(), over: false }
     }
 
-    /// Runs one call of the contract. `f` does nothing but call into the plugin.
+    /// Runs one call of the contract. `f` only calls into the plugin.
     pub(crate) fn call<R>(
         &mut self,
         call: &'static str,
@@ -78,23 +78,22 @@ impl Sandbox {
         })
     }
 
-    /// Which pictures the next call may read.
+    /// Sets the crops that the next call may read.
     pub(crate) fn set_crops(&mut self, crops: Option<CropAccess>) {
         self.store.data_mut().crops = crops;
     }
 
-    /// Which pictures of a post the next call may read.
+    /// Sets the pictures of a post that the next call may read.
     pub(crate) fn set_pictures(&mut self, pictures: Option<Arc<dyn PostPictures>>) {
         self.store.data_mut().pictures = pictures;
     }
 
-    /// What the plugin answered to `call`; an error of its own ends the session.
+    /// The plugin's answer to `call`; an error that it returned ends the session.
     pub(crate) fn accepted<R>(&mut self, call: &'static str, answer: Result<R, String>) -> Result<R, PluginError> {
         answer.map_err(|reason| self.fail(call, Fault::Reported(reason)))
     }
 
-    /// An answer to `call` as the contract's rules leave it; one that breaks a rule ends the
-    /// session.
+    /// The validated answer to `call`; a violation of the contract ends the session.
     pub(crate) fn checked<R>(&mut self, call: &'static str, answer: Result<R, String>) -> Result<R, PluginError> {
         answer.map_err(|broken| self.fail(call, Fault::Contract(broken)))
     }
@@ -105,7 +104,7 @@ impl Sandbox {
         self.error(call, fault)
     }
 
-    /// Nothing is to be called any more.
+    /// Ends the session.
     pub(crate) fn end(&mut self) {
         self.over = true;
     }
@@ -138,7 +137,7 @@ impl Sandbox {
             Some(trap) => Fault::Trap(trap.to_string()),
             None => {
                 let cause = error.root_cause().to_string();
-                // wasmtime keeps the type of this error to itself.
+                // The type of this error is private to wasmtime.
                 if cause.contains("fuel allocated for hostcalls") {
                     Fault::Output { limit }
                 } else {

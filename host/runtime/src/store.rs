@@ -1,7 +1,7 @@
-//! Data of one wasmtime store: what it is held to, and the functions that its plugin may call.
+//! Data of one wasmtime store: its limits, and the host functions of its plugin.
 //!
-//! Guarantees: memory and tables never pass their limits, and a refusal to grow is remembered as
-//! the fault that the trap after it is due to. Ends with its sandbox.
+//! Guarantees: memory and tables never exceed their limits, and a refusal to grow is remembered as
+//! the fault behind the trap that follows. Ends with its sandbox.
 
 use std::sync::Arc;
 
@@ -22,12 +22,12 @@ pub(crate) struct StoreData {
     memory: usize,
     /// Elements of all tables.
     table: usize,
-    /// The limit that the plugin ran into; the trap that follows is due to it.
+    /// The limit that the plugin reached, which causes the trap that follows.
     denied: Option<Fault>,
     pub(crate) log: LogBucket,
-    /// During a call that may read pictures.
+    /// Set during a call that may read crops.
     pub(crate) crops: Option<CropAccess>,
-    /// During a call that encodes a post.
+    /// Set during a call that encodes a post.
     pub(crate) pictures: Option<Arc<dyn PostPictures>>,
 }
 
@@ -52,8 +52,8 @@ impl StoreData {
     }
 }
 
-// An error and not `Ok(false)`: the guest traps at once, and the fault is the limit rather than
-// whatever the guest's own allocator would make of it.
+// An error and not `Ok(false)`: the guest traps at once, and the fault names the limit instead of
+// the guest allocator's reaction.
 impl ResourceLimiter for StoreData {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let (wanted, limit) = (self.memory.saturating_add(desired.saturating_sub(current)), self.limits.memory_bytes);
@@ -86,7 +86,7 @@ impl ResourceLimiter for StoreData {
     }
 }
 
-/// Links what plugins of this kind may call.
+/// Links the host functions for plugins of this kind.
 pub(crate) fn link(linker: &mut Linker<StoreData>, kind: Kind) -> wasmtime::Result<()> {
     logging::add_to_linker::<_, HasSelf<StoreData>>(linker, |data| data)?;
     match kind {
@@ -104,7 +104,7 @@ impl logging::Host for StoreData {
 
 impl crops::Host for StoreData {
     fn read(&mut self, item: u32, margin: f32, size: types::Size) -> Result<Vec<u8>, crops::Unavailable> {
-        // The size first: one that is wrong is so in every call.
+        // The size first, so that a wrong one is an error in every call.
         let size = crop_size(size)?;
         self.crops.as_ref().ok_or(crops::Unavailable::NoPixels)?.read(item, margin, size)
     }

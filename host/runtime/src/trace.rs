@@ -1,9 +1,8 @@
-//! Fault trace: the calls of a session before it failed, enough to make it fail again and small
-//! enough to mail.
+//! Fault trace: the calls of a session up to a fault, to reproduce it; small enough to mail.
 //!
-//! Guarantees: a trace holds no more than [`MAX_BYTES`] of calls and the failing one; where the
-//! first calls did not fit it says so. The folder of traces holds the latest [`MAX_FILES`]. A trace
-//! outlives its job: it goes when newer ones take its place.
+//! Guarantees: a trace holds at most [`MAX_BYTES`] of calls and the failing one, and is marked as
+//! incomplete where earlier calls did not fit. The folder of traces holds the latest [`MAX_FILES`].
+//! A trace outlives its job, until newer ones replace it.
 
 use std::{
     fs, io,
@@ -16,38 +15,38 @@ use serde_json::Value;
 
 use crate::{Kind, PluginError, Plugins, StreamInfo, TrackerState, call::Call};
 
-/// Memory of the calls before the failing one, in bytes.
+/// Limit of the memory of the calls before the failing one, in bytes.
 pub(crate) const MAX_BYTES: usize = 256 << 10;
-/// Traces that are kept in the folder.
+/// Limit of the traces in the folder.
 const MAX_FILES: usize = 32;
 
-/// A fault, and the way to it.
+/// A fault, and the calls that led to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// The plugin's name.
     pub plugin: String,
-    /// Which sessions it opens.
+    /// Kind of the plugin.
     pub kind: Kind,
     /// SHA-256, in hex, of the component that failed.
     pub digest: String,
     /// The text of the error.
     pub fault: String,
-    /// What the session was opened with.
+    /// Settings of the session.
     pub settings: Value,
-    /// What the session was opened for.
+    /// Stream of the session.
     pub stream: StreamInfo,
-    /// The state that the session began with.
+    /// Initial state of the session.
     pub state: Option<TrackerState>,
-    /// The calls since, the failing one last; none where it failed in opening or in taking the
-    /// state over.
+    /// The calls since, the failing one last; empty where opening or restoring the state failed.
     pub calls: Vec<Call>,
-    /// The calls begin where the session did. Otherwise the fault may not come back.
+    /// Whether the calls begin with the first of the session. Otherwise the fault may not be
+    /// reproducible.
     pub complete: bool,
 }
 
 impl Trace {
-    /// Makes the calls again in a session of the plugin that has the name now: the error, where it
-    /// fails again.
+    /// Replays the calls in a session of the present plugin of that name, and returns its error if
+    /// it fails again.
     ///
     /// # Errors
     /// There is no such plugin, or the settings do not fit it.
@@ -61,14 +60,13 @@ impl Trace {
         Ok(restored.and_then(|()| self.calls.iter().try_for_each(|call| session.make(call).map(|_| ()))).err())
     }
 
-    /// Writes it into the folder of traces; the file's name.
+    /// Writes it to the folder of traces, and returns the file's name.
     pub(crate) fn keep(&self, folder: &Path) -> io::Result<String> {
         fs::create_dir_all(folder)?;
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let name = format!("{millis}-{}.json", self.plugin);
         fs::write(folder.join(&name), serde_json::to_vec(self)?)?;
-        // Names begin with the time, so that the oldest come first; thirteen digits last for some
-        // centuries.
+        // Names begin with the time in thirteen digits, so that the oldest come first.
         let mut all: Vec<_> = fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.file_name()).collect();
         all.sort();
         for old in all.iter().take(all.len().saturating_sub(MAX_FILES)).filter(|old| **old != *name) {
@@ -101,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_survives_being_written_down() {
+    fn a_call_survives_serialization() {
         for index in 0..1000 {
             let text = serde_json::to_string(&call(index)).unwrap();
             assert_eq!(serde_json::from_str::<Call>(&text).unwrap(), call(index));

@@ -1,4 +1,4 @@
-//! Tracker sessions: the calls of the tracker's world, and the rules for its answers.
+//! Tracker sessions: calls of a tracker plugin, and validation of its answers.
 //!
 //! Guarantees: an id for each detection or none, ids that were never used before, and every track
 //! closed once. Ends with its first fault, or with `finish`.
@@ -18,36 +18,36 @@ use crate::{
     sandbox::Sandbox,
 };
 
-/// What a frame did to the tracks.
+/// Changes of the tracks in a frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
-    /// For each detection, in the same order, its track, or `None` where it belongs to none. No id
-    /// stands here twice; a new one is greater than all before.
+    /// For each detection, in the same order, its track, or `None`. No id occurs twice; a new one
+    /// is greater than all before.
     pub ids: Vec<Option<TrackId>>,
-    /// Tracks that are over, in ascending order. One may end with a detection of this frame.
+    /// Closed tracks, in ascending order. One may have its last detection in this frame.
     pub closed: Vec<TrackId>,
 }
 
-/// The whole state of a session, the host's ids included.
+/// The whole state of a session, including the host's id ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackerState {
-    /// Names the form of `bytes`, at most 64 bytes; only the plugin reads either.
+    /// Tag of the format of `bytes`, at most 64 bytes; only the plugin interprets either.
     pub schema_tag: String,
-    /// As the plugin wrote them.
+    /// The plugin's state.
     pub bytes: Vec<u8>,
     /// The greatest id given so far.
     pub last_id: u64,
-    /// Tracks that are not over, in ascending order.
+    /// Open tracks, in ascending order.
     pub open: Vec<TrackId>,
 }
 
-/// A tracker at work on one object type of one job. After an error it is over.
+/// Session of a tracker for one object type of one job. Unusable after an error.
 pub struct Tracker {
     sandbox: Sandbox,
     bindings: wit::Tracker,
     session: ResourceAny,
     ids: IdLedger,
-    /// Kept between calls for its memory.
+    /// Buffer that is reused between calls.
     scratch: Vec<types::Detection>,
 }
 
@@ -66,11 +66,11 @@ impl Tracker {
         Ok(Some(Self { sandbox, bindings, session, ids: IdLedger::default(), scratch: Vec::new() }))
     }
 
-    /// Takes one frame further. To be called for every frame that the detectors looked at, in
-    /// order, also when nothing was found in it.
+    /// Processes one frame. To be called for every frame with detection, in order, also where
+    /// nothing was detected.
     ///
     /// # Errors
-    /// Whatever ended the session; the caller decides by the fault policy how the job goes on.
+    /// Any fault, which ends the session; the caller applies the fault policy.
     pub fn update(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
         const CALL: &str = "update";
         self.scratch.clear();
@@ -83,10 +83,11 @@ impl Tracker {
         self.sandbox.checked(CALL, self.ids.record(answer, detections.len()))
     }
 
-    /// Ends the session after the last frame: the tracks that were still open, in ascending order.
+    /// Ends the session after the last frame, and returns the tracks that were still open, in
+    /// ascending order.
     ///
     /// # Errors
-    /// A fault, or the end of the session before.
+    /// A fault, or a session that was over before.
     pub fn finish(&mut self) -> Result<Vec<TrackId>, PluginError> {
         const CALL: &str = "finish";
         let (bindings, session) = (&self.bindings, self.session);
@@ -101,7 +102,7 @@ impl Tracker {
         self.sandbox.checked(CALL, closed)
     }
 
-    /// The state to go on from in another session. Changes nothing.
+    /// Saves the state for another session. Changes nothing.
     ///
     /// # Errors
     /// A fault, which ends the session.
@@ -118,10 +119,10 @@ impl Tracker {
         Ok(TrackerState { schema_tag: state.schema_tag, bytes: state.bytes, last_id: self.ids.last_id, open })
     }
 
-    /// Takes over the state of an earlier session. Only straight after opening.
+    /// Restores the state of an earlier session. Only directly after opening.
     ///
     /// # Errors
-    /// The plugin does not take this state, or a fault; either ends the session.
+    /// The plugin refuses this state, or a fault; either ends the session.
     pub fn restore(&mut self, state: &TrackerState) -> Result<(), PluginError> {
         const CALL: &str = "restore";
         let (bindings, session) = (&self.bindings, self.session);
@@ -134,7 +135,7 @@ impl Tracker {
         Ok(())
     }
 
-    /// Tracks that are not over, in ascending order.
+    /// Open tracks, in ascending order.
     pub(crate) fn open_tracks(&self) -> impl Iterator<Item = TrackId> + use<'_> {
         self.ids.open.iter().copied().map(TrackId)
     }
@@ -144,19 +145,19 @@ impl Tracker {
         self.ids.last_id
     }
 
-    /// Of the component that does the work.
+    /// Digest of the component.
     pub fn digest(&self) -> Digest {
         self.sandbox.digest()
     }
 
-    /// What the session has used so far.
+    /// Usage of the session so far.
     pub fn meters(&self) -> Meters {
         self.sandbox.meters()
     }
 }
 
-/// Id ledger of a session: finds every id that breaks the rules, in memory that does not grow with
-/// the number of tracks that are over.
+/// Id ledger of a session: detects every id that breaks the rules, with memory that does not grow
+/// with the number of closed tracks.
 #[derive(Debug, Default)]
 struct IdLedger {
     last_id: u64,
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_break_the_rules() {
+    fn ids_that_break_the_rules_are_refused() {
         for (second, why) in [
             (answer(&[1], &[]), "1 ids for 2"),
             (answer(&[1, 1], &[]), "two detections"),

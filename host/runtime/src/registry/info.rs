@@ -6,36 +6,36 @@ use serde_json::Value;
 
 use crate::{Digest, Kind, Limits, OnFault, Origin, Refusal};
 
-/// What is known of one file in a plugins folder.
+/// Report on one file in a plugins folder.
 #[derive(Clone, Debug, Serialize)]
 pub struct PluginInfo {
     /// The file's name within its folder.
     pub file: String,
-    /// The folder that it lies in.
+    /// Its folder.
     pub origin: Origin,
-    /// By the file's name.
+    /// Role by the file's name.
     pub role: Role,
-    /// What became of the file.
+    /// State of the file.
     pub state: State,
-    /// By its manifest, as all that follows: absent for a file that never was a plugin.
+    /// Name in its manifest, as all that follows; absent for a file that was never a valid plugin.
     pub name: Option<String>,
-    /// For people; the digest tells builds apart.
+    /// For people; builds are identified by digest.
     pub version: Option<String>,
     /// For people, at most 1024 bytes.
     pub description: Option<String>,
-    /// The world that it implements.
+    /// Kind of plugin.
     pub kind: Option<Kind>,
-    /// Of the component in use.
+    /// Digest of the component in use.
     pub digest: Option<Digest>,
     /// JSON Schema of the settings.
     pub schema: Option<Value>,
-    /// Why the file's present content is not in use although an earlier one is.
+    /// Reason why the file's present content is not in use although an earlier one is.
     pub replacement_refused: Option<String>,
-    /// Capabilities that it was granted.
+    /// Granted capabilities.
     pub capabilities: Option<Vec<String>>,
     /// Limits that apply to it: the lower of the operator's and its own.
     pub limits: Option<Limits>,
-    /// What follows from its faults; absent for a router, whose faults fail the attempt.
+    /// Fault policy; absent for a router, whose faults fail the attempt.
     pub on_fault: Option<OnFault>,
     /// Use since the server's start, with that of its canary; absent unless it is active.
     pub used: Option<PluginUse>,
@@ -71,7 +71,7 @@ impl Role {
 /// `overridden`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
-    /// In use, maybe with the content from before a change that was refused.
+    /// In use, possibly with the content before a refused change.
     Ready,
     /// Not in use.
     Refused(Refusal),

@@ -1,4 +1,4 @@
-//! Plugin table: what became of each file, and which plugin has a name.
+//! Plugin table: the state of each file, and the plugin of each name.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,18 +15,19 @@ pub(super) struct Table {
     pub(super) generation: u64,
     pub(super) files: BTreeMap<Source, Entry>,
     pub(super) by_name: HashMap<String, Arc<Plugin>>,
-    /// By the names of the plugins that they may follow.
+    /// Canaries by the names of the plugins that they may replace.
     pub(super) canaries: HashMap<String, Arc<Plugin>>,
 }
 
-/// What became of one file.
+/// State of one file.
 #[derive(Clone)]
 pub(super) struct Entry {
-    /// Of the content that was loaded last, in use or not; `None` where it has to be loaded again.
+    /// Digest of the content that was loaded last, in use or not; `None` where it has to be loaded
+    /// again.
     pub(super) seen: Option<Digest>,
     pub(super) plugin: Option<Arc<Plugin>>,
     pub(super) refusal: Option<Refusal>,
-    /// The file whose plugin has the name.
+    /// Another file with a plugin of the same name.
     pub(super) name_taken: Option<Source>,
 }
 
@@ -38,7 +39,7 @@ impl Table {
         }
     }
 
-    /// The first file, of those that `fit`, whose plugin has this name.
+    /// The first file, of those that `fit`, with a plugin of this name.
     pub(super) fn file_of(&self, name: &str, role: Role, fit: impl Fn(&Source) -> bool) -> Option<Source> {
         let has_it = |(source, entry): &(&Source, &Entry)| {
             Role::of(&source.file) == role && fit(source) && entry.plugin.as_ref().is_some_and(|p| p.name == name)

@@ -1,4 +1,4 @@
-//! Slot of a filter. One that was evicted keeps everything from then on.
+//! Slot of a filter. After eviction it keeps everything.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,14 +12,14 @@ use crate::{
     history::History,
 };
 
-/// A filter's place in a job. Dropping it waits for its canary and records what it used.
+/// A filter in a job. Dropping it waits for its canary and records its usage.
 pub struct FilterSlot {
     supervisor: Supervisor<Filter>,
-    /// `None` once it was evicted.
+    /// `None` after eviction.
     session: Option<Filter>,
-    /// A session of a newer component, to be asked next.
+    /// A session of a newer component, which gets the next call.
     successor: Option<Filter>,
-    /// The present frame: its index and its pixels.
+    /// Index of the present frame; its pixels follow.
     frame: u64,
     pixels: Option<Arc<dyn Pixels>>,
 }
@@ -37,7 +37,7 @@ impl FilterSlot {
         Ok(Self { supervisor, session: Some(session), successor: None, frame: 0, pixels: None })
     }
 
-    /// The plugin's name, as settings have it.
+    /// The plugin's name in settings.
     pub fn name(&self) -> &str {
         &self.supervisor.name
     }
@@ -53,17 +53,17 @@ impl FilterSlot {
         }
     }
 
-    /// [`Filter::reads_crops`], of the session that is asked next.
+    /// [`Filter::reads_crops`] of the session that gets the next call.
     pub fn reads_crops(&self) -> bool {
-        self.asked_next().is_some_and(Filter::reads_crops)
+        self.next_session().is_some_and(Filter::reads_crops)
     }
 
-    /// [`Filter::wants`], of the session that is asked next; nothing once the plugin is evicted.
+    /// [`Filter::wants`] of the session that gets the next call; `false` after eviction.
     pub fn wants(&self, stage: Stage) -> bool {
-        self.asked_next().is_some_and(|s| s.wants(stage))
+        self.next_session().is_some_and(|s| s.wants(stage))
     }
 
-    /// [`Filter::detections`], by whichever component serves now.
+    /// [`Filter::detections`] of the present component.
     ///
     /// # Errors
     /// A fault, where the policy is [`OnFault::Fail`], or a session that cannot be opened after
@@ -73,32 +73,32 @@ impl FilterSlot {
         self.ask(detections.len(), Call::Detections { frame: *frame, detections })
     }
 
-    /// [`Filter::shots`], by whichever component serves now.
+    /// [`Filter::shots`] of the present component.
     pub fn shots(&mut self, frame: &FrameInfo, candidates: Vec<Candidate>) -> Result<Vec<Verdict>, PluginError> {
         self.ask(candidates.len(), Call::Shots { frame: *frame, candidates })
     }
 
-    /// [`Filter::objects`], by whichever component serves now.
+    /// [`Filter::objects`] of the present component.
     pub fn objects(&mut self, objects: Vec<Object>) -> Result<Vec<Verdict>, PluginError> {
         self.ask(objects.len(), Call::Objects { objects })
     }
 
-    /// Shows this plugin's calls to its canary from now on, whenever there is one.
+    /// Sends this plugin's calls to its canary from now on, while there is one.
     pub fn follow_canary(&mut self) {
         self.supervisor.follow_canary();
     }
 
-    /// The job is over: waits for the canary, 2 s at most.
+    /// Ends the slot with its job: waits for the canary, 2 s at most.
     pub fn finish(&mut self) {
         self.supervisor.end();
     }
 
-    /// What the plugin used in this job so far.
+    /// Usage of the plugin in this job so far.
     pub fn report(&mut self) -> PluginUse {
         self.supervisor.report(self.session.as_ref().map(Filter::meters))
     }
 
-    fn asked_next(&self) -> Option<&Filter> {
+    fn next_session(&self) -> Option<&Filter> {
         self.successor.as_ref().or(self.session.as_ref())
     }
 

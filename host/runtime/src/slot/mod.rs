@@ -1,14 +1,13 @@
-//! Plugin slots: a place in a job that a plugin fills, while sessions come and go in it.
+//! Plugin slots: a plugin in a running job, across the sessions of its components.
 //!
-//! Guarantees: a newer component takes over between two frames, with the state of the one before,
-//! or does not at all: it is opened beside the job, given the state, and shown the next frame; if
-//! any of that fails the one before goes on, and has missed nothing. Track ids go on whatever
-//! happens. A fault ends a session and is answered by the [`FaultPolicy`](crate::FaultPolicy). A
-//! slot ends with its job.
+//! Guarantees: a newer component takes over between two frames, with the state of the old one, or
+//! not at all: it is opened in the background, given the state and the next frame; if any of that
+//! fails the old one continues without a gap. Track ids stay unique across sessions. A fault ends a
+//! session and is handled by the [`FaultPolicy`](crate::FaultPolicy). A slot ends with its job.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `supervisor` | what both kinds share: opening sessions, successors, faults, canaries, usage |
+//! | `supervisor` | common part of both kinds: opening sessions, successors, faults, canaries, usage |
 //! | `tracker`, `filter` | the sessions of one plugin in one job |
 
 mod filter;
@@ -21,7 +20,7 @@ pub use self::{filter::FilterSlot, tracker::TrackerSlot};
 use crate::{PluginError, Plugins, StreamInfo};
 
 impl Plugins {
-    /// A tracker's place in a job: a session, and those that follow it.
+    /// Opens a tracker in a job: a session, and its successors.
     ///
     /// # Errors
     /// As for [`Plugins::tracker`].
@@ -29,7 +28,7 @@ impl Plugins {
         TrackerSlot::open(self, name, settings, stream)
     }
 
-    /// A filter's place in a job.
+    /// Opens a filter in a job.
     ///
     /// # Errors
     /// As for [`Plugins::filter`].

@@ -1,8 +1,8 @@
-//! Supervisor: what a slot needs whatever kind of plugin fills it.
+//! Supervisor: the common part of the slots of trackers and filters.
 //!
-//! Owns the plugin's usage in its job, the call history of its present session, its canary, and the
-//! sessions that wait to take over. Opens sessions, counts faults, says when there were too many.
-//! Ends with its slot.
+//! Owns the plugin's usage in its job, the call history of its present session, its canary, and
+//! sessions of newer components. Opens sessions, counts faults, decides on eviction. Ends with its
+//! slot.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ use crate::{
     trace::{self, Trace},
 };
 
-/// Opens a session of the plugin that has a name now.
+/// Opens a session of the present plugin of a name.
 type Open<S> = fn(&Plugins, &str, &Value, &StreamInfo) -> Result<S, PluginError>;
 
 /// A plugin in a job, apart from its present session.
@@ -37,25 +37,25 @@ pub(super) struct Supervisor<S> {
     stream: StreamInfo,
     pub(super) on_fault: OnFault,
     max_faults: u64,
-    /// Of the registry, when it was last followed.
+    /// Generation of the registry that was last followed.
     generation: u64,
-    /// A session of a newer component, while it is opened.
+    /// A session of a newer component that is being opened.
     opening: Option<Receiver<Result<S, PluginError>>>,
     usage: PluginUse,
-    /// What of `usage` the registry has recorded.
+    /// The part of `usage` that the registry has recorded.
     recorded: PluginUse,
-    /// Of the present session: all of it where a restart needs it, otherwise what a trace has room
-    /// for.
+    /// History of the present session: complete where a restart needs it, otherwise limited to the
+    /// size of a trace.
     pub(super) history: History,
-    /// Whether a canary is shown this plugin's calls.
+    /// Whether a canary gets this plugin's calls.
     follows_canary: bool,
-    /// With the digest that it has.
+    /// The canary, with its digest.
     canary: Option<(Digest, Canary)>,
 }
 
 impl<S: Send + 'static> Supervisor<S> {
-    /// Opens the first session of a slot. A fault in that is recorded; wrong settings and unknown
-    /// names are no fault of the plugin's.
+    /// Opens the first session of a slot. A fault in opening is recorded; invalid settings and
+    /// unknown names are no faults.
     pub(super) fn open(
         plugins: &Plugins,
         kind: Kind,
@@ -93,13 +93,13 @@ impl<S: Send + 'static> Supervisor<S> {
         }
     }
 
-    /// A session that knows nothing.
+    /// Opens an empty session.
     pub(super) fn fresh(&self) -> Result<S, PluginError> {
         (self.open)(&self.plugins, &self.name, &self.settings, &self.stream)
     }
 
-    /// Follows the registry where it has changed: opens a session of a newer component on a thread
-    /// of its own, which drops the `retired` session first.
+    /// Follows changes of the registry: opens a session of a newer component on another thread,
+    /// which drops the `retired` session first.
     pub(super) fn follow_registry(&mut self, present: Digest, retired: &mut Option<S>) {
         if self.opening.is_some() || self.plugins.generation() == self.generation {
             return;
@@ -107,7 +107,7 @@ impl<S: Send + 'static> Supervisor<S> {
         self.update_canary();
         let retired = retired.take();
         self.generation = self.plugins.generation();
-        // A plugin that was taken out of the folder serves the jobs that have it.
+        // A plugin that was removed from the folder stays in its running jobs.
         if self.plugins.digest(self.kind, &self.name).is_none_or(|d| d == present) {
             return;
         }
@@ -116,13 +116,13 @@ impl<S: Send + 'static> Supervisor<S> {
         let (sender, receiver) = channel();
         let opening = move || {
             drop(retired);
-            // The slot may be gone by now.
+            // Fails where the slot is gone.
             let _ = sender.send(open(&plugins, &name, &settings, &stream));
         };
         self.opening = thread::Builder::new().name("plugin-warmup".into()).spawn(opening).ok().map(|_| receiver);
     }
 
-    /// The session of a newer component, once it is open. A failure in opening is reported here.
+    /// The session of a newer component, once it is open. A failure of opening is reported here.
     pub(super) fn successor(&mut self) -> Option<S> {
         let opened = match self.opening.as_ref()?.try_recv() {
             Err(TryRecvError::Empty) => return None,
@@ -132,7 +132,7 @@ impl<S: Send + 'static> Supervisor<S> {
         opened?.inspect_err(|error| self.successor_failed(error, None, None)).ok()
     }
 
-    /// A component serves from this frame on.
+    /// Records that a component is used from this frame on.
     pub(super) fn record_component(&mut self, digest: Digest, from_frame: u64) {
         self.usage.components.push(ComponentUse { digest: digest.to_string(), from_frame });
     }
@@ -151,22 +151,22 @@ impl<S: Send + 'static> Supervisor<S> {
         self.update_canary();
     }
 
-    /// Opens a session of the canary that there is now, unless it is there already.
+    /// Opens a session of the present canary, unless it is open already.
     fn update_canary(&mut self) {
         let plugin = self.plugins.canary(self.kind, &self.name).filter(|_| self.follows_canary);
         if plugin.as_ref().map(|p| p.digest) == self.canary.as_ref().map(|(digest, _)| *digest) {
             return;
         }
         if let Some((_, before)) = self.canary.take() {
-            // Calls that it has not answered yet are not waited for while a job runs.
+            // Its queued calls are not waited for while a job runs.
             self.usage.shadow = Some(before.report());
         }
         self.canary =
             plugin.and_then(|p| Some((p.digest, Canary::begin(p, self.settings.clone(), self.stream.clone())?)));
     }
 
-    /// A call went well: a canary is shown it, and it is kept for a restart and for the trace of a
-    /// later fault.
+    /// Records a successful call: sends it to the canary, and keeps it for a restart and for the
+    /// trace of a later fault.
     pub(super) fn answered(
         &mut self,
         call: Arc<Call>,
@@ -187,8 +187,8 @@ impl<S: Send + 'static> Supervisor<S> {
         self.kind == Kind::Tracker && self.on_fault == OnFault::Restart
     }
 
-    /// A newer component failed in taking over from `state` (or in opening, without one), or in its
-    /// first `call`.
+    /// Records that a newer component failed in restoring `state` (or in opening, without one), or
+    /// in its first `call`.
     pub(super) fn successor_failed(
         &mut self,
         error: &PluginError,
@@ -200,8 +200,9 @@ impl<S: Send + 'static> Supervisor<S> {
         self.usage.last_fault = Some(format!("a newer component was not taken: {error}"));
     }
 
-    /// Writes the trace of a fault, where there is a folder for that; the file. `call`: the failing
-    /// one.
+    /// Writes the trace of a fault, where there is a folder for traces, and returns the file's
+    /// name.
+    /// `call`: the failing one.
     fn trace(&self, error: &PluginError, mut history: History, call: Option<Call>) -> Option<String> {
         let (Some(folder), PluginError::Fault { digest, .. }) = (self.plugins.traces(), error) else { return None };
         history.shorten(trace::MAX_BYTES);
@@ -233,7 +234,7 @@ impl<S: Send + 'static> Supervisor<S> {
         }
     }
 
-    /// Records a fault in `call`; whether the plugin is evicted by it.
+    /// Records a fault in `call`, and returns whether the plugin is evicted.
     pub(super) fn record_fault(&mut self, error: &PluginError, call: Option<Call>) -> bool {
         tracing::warn!(plugin = self.name, "{error}");
         self.usage.last_trace = self.trace(error, self.history.clone(), call);
@@ -247,19 +248,19 @@ impl<S: Send + 'static> Supervisor<S> {
         PluginError::Evicted { plugin: self.name.clone(), faults: self.usage.faults, last: Box::new(last) }
     }
 
-    /// A session is over.
+    /// Records the usage of a session that is over.
     pub(super) fn record_session(&mut self, meters: Meters) {
         self.usage.add(&used(meters));
     }
 
-    /// The job is over: waits until the canary has answered.
+    /// Ends with the job: waits for the canary.
     pub(super) fn end(&mut self) {
         if let Some((_, mut canary)) = self.canary.take() {
             self.usage.shadow = Some(canary.end());
         }
     }
 
-    /// What the plugin used in its job so far, with the `present` session.
+    /// Usage of the plugin in its job so far, with the `present` session.
     pub(super) fn report(&mut self, present: Option<Meters>) -> PluginUse {
         let mut all = self.usage.clone();
         if let Some((_, canary)) = &self.canary {
@@ -274,7 +275,7 @@ impl<S: Send + 'static> Supervisor<S> {
     }
 }
 
-/// Faults are counted by the slot: some of them are no session's.
+/// Usage by the meters of a session. Faults are counted by the slot: some occur outside sessions.
 fn used(meters: Meters) -> PluginUse {
     PluginUse {
         calls: meters.calls,

@@ -1,4 +1,4 @@
-//! Slot of a tracker. Track ids go on whatever happens to the sessions.
+//! Slot of a tracker. Track ids stay unique across its sessions.
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
@@ -12,14 +12,14 @@ use crate::{
     history::History,
 };
 
-/// A tracker's place in a job. Dropping it waits for its canary and records what it used.
+/// A tracker in a job. Dropping it waits for its canary and records its usage.
 pub struct TrackerSlot {
     supervisor: Supervisor<Tracker>,
     session: Tracker,
-    /// The session before: freeing its memory takes longer than a frame should, and is left to the
-    /// next warm-up.
+    /// The replaced session. Freeing its memory takes longer than a frame should, so that it is
+    /// dropped by the thread that opens the next session.
     retired: Option<Tracker>,
-    /// Added to the ids of the present session: one that began without a state counts from 1.
+    /// Offset of the present session's ids: an empty session counts from 1.
     id_offset: u64,
     /// Open tracks of a lost session; the next update closes them.
     orphans: Vec<TrackId>,
@@ -38,17 +38,17 @@ impl TrackerSlot {
         Ok(Self { supervisor, session, retired: None, id_offset: 0, orphans: Vec::new() })
     }
 
-    /// The plugin's name, as settings have it.
+    /// The plugin's name in settings.
     pub fn name(&self) -> &str {
         &self.supervisor.name
     }
 
-    /// Shows this plugin's calls to its canary from now on, whenever there is one.
+    /// Sends this plugin's calls to its canary from now on, while there is one.
     pub fn follow_canary(&mut self) {
         self.supervisor.follow_canary();
     }
 
-    /// Takes one frame further: [`Tracker::update`], by whichever component serves now.
+    /// [`Tracker::update`] of the present component.
     ///
     /// # Errors
     /// A fault, where the policy is [`OnFault::Fail`]; [`PluginError::Evicted`] under the other
@@ -60,9 +60,9 @@ impl TrackerSlot {
             None => self.step(frame, detections)?,
         };
         let Some(update) = update else {
-            return Ok(self.public(Update { ids: vec![None; detections.len()], closed: Vec::new() }));
+            return Ok(self.with_job_ids(Update { ids: vec![None; detections.len()], closed: Vec::new() }));
         };
-        let update = self.public(update);
+        let update = self.with_job_ids(update);
         let call = Arc::new(update_call(frame, detections));
         self.supervisor.answered(call, || Answer::Update(update.clone()), None);
         self.save_state()?;
@@ -71,31 +71,30 @@ impl TrackerSlot {
 
     /// [`Tracker::finish`]; waits for the canary, 2 s at most.
     ///
-    /// # Errors
-    /// As for [`TrackerSlot::update`]. Where the policy forgives a fault here, all open tracks are
-    /// closed.
+    /// # Errors As for [`TrackerSlot::update`]. Under the other policies a fault here closes all
+    /// open tracks.
     pub fn finish(&mut self) -> Result<Vec<TrackId>, PluginError> {
         let open = self.open_tracks();
         let closed = self.session.finish();
         self.supervisor.end();
         match closed {
-            Ok(closed) => Ok(self.public(Update { ids: Vec::new(), closed }).closed),
+            Ok(closed) => Ok(self.with_job_ids(Update { ids: Vec::new(), closed }).closed),
             // The fault that ended the session was recorded before.
             Err(error) if error.fault() == Some(&Fault::Ended) => Err(error),
             Err(error) => {
                 self.supervisor.record_fault(&error, Some(Call::Finish));
-                // There is nothing left for another session to do.
+                // No session is needed any more.
                 if self.supervisor.on_fault == OnFault::Fail { Err(error) } else { Ok(open) }
             }
         }
     }
 
-    /// What the plugin used in this job so far.
+    /// Usage of the plugin in this job so far.
     pub fn report(&mut self) -> PluginUse {
         self.supervisor.report(Some(self.session.meters()))
     }
 
-    /// `None` where the session failed in this frame, which its successor is not shown.
+    /// Updates the session. `None` where it failed in this frame, which its successor does not get.
     fn step(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Option<Update>, PluginError> {
         match self.session.update(frame, detections) {
             Ok(update) => Ok(Some(update)),
@@ -103,7 +102,7 @@ impl TrackerSlot {
         }
     }
 
-    /// Lets a newer component take over with this frame, or goes on with the present one.
+    /// Lets a newer component take over with this frame, or continues with the present one.
     fn swap(
         &mut self,
         mut fresh: Tracker,
@@ -114,10 +113,10 @@ impl TrackerSlot {
         let state = match self.session.snapshot() {
             Ok(state) => Arc::new(state),
             Err(error) => {
-                // That ended the session; a job must not end because somebody replaced a plugin.
+                // The fault ended the session; replacing a plugin must not end the job.
                 self.supervisor.record_fault(&error, Some(Call::Snapshot));
                 let digest = fresh.digest();
-                self.begin_anew(fresh);
+                self.start_empty(fresh);
                 self.supervisor.record_swap(digest, frame.index, begun.elapsed());
                 return self.step(frame, detections);
             }
@@ -141,7 +140,7 @@ impl TrackerSlot {
         }
     }
 
-    /// Saves a state in time, so that a restart has few calls to make again.
+    /// Saves a state when it is due, so that a restart replays few calls.
     fn save_state(&mut self) -> Result<(), PluginError> {
         if !self.supervisor.saves_states() || !self.supervisor.history.state_is_due() {
             return Ok(());
@@ -155,7 +154,7 @@ impl TrackerSlot {
         }
     }
 
-    /// Puts a fresh session in the place of one that failed.
+    /// Replaces a session that failed.
     fn recover(&mut self, error: PluginError, call: Call) -> Result<(), PluginError> {
         let evicted = self.supervisor.record_fault(&error, Some(call));
         if self.supervisor.on_fault == OnFault::Fail {
@@ -171,13 +170,12 @@ impl TrackerSlot {
             return Ok(());
         }
         let fresh = self.supervisor.fresh()?;
-        self.begin_anew(fresh);
+        self.start_empty(fresh);
         Ok(())
     }
 
-    /// Goes on with a session that knows nothing: open tracks are over, and its ids follow those
-    /// that were given.
-    fn begin_anew(&mut self, fresh: Tracker) {
+    /// Continues with an empty session: open tracks are closed, and new ids follow the old ones.
+    fn start_empty(&mut self, fresh: Tracker) {
         self.orphans.extend(self.open_tracks());
         self.id_offset += self.session.last_id();
         self.supervisor.history = History::default();
@@ -185,7 +183,7 @@ impl TrackerSlot {
         self.session = fresh;
     }
 
-    /// A session that knows what the lost one knew before the frame that it failed in.
+    /// A new session with the state of the failed one before the failing call.
     fn restart(&self) -> Result<Tracker, PluginError> {
         let (mut session, history) = (self.supervisor.fresh()?, &self.supervisor.history);
         if let Some(state) = history.state() {
@@ -203,8 +201,8 @@ impl TrackerSlot {
         self.session.open_tracks().map(|id| TrackId(id.0 + self.id_offset)).collect()
     }
 
-    /// An update with the ids of the job, which closes the tracks of lost sessions, too.
-    fn public(&mut self, update: Update) -> Update {
+    /// An update with the ids of the job, which also closes the tracks of failed sessions.
+    fn with_job_ids(&mut self, update: Update) -> Update {
         let id = |id: TrackId| TrackId(id.0 + self.id_offset);
         let ids = update.ids.into_iter().map(|i| i.map(id)).collect();
         let closed: BTreeSet<_> = update.closed.into_iter().map(id).chain(self.orphans.drain(..)).collect();

@@ -1,5 +1,5 @@
-//! Covers: a canary beside a plugin is shown the same calls without effect; how often its answers
-//! differ is reported, and what it uses; one that fails does no harm.
+//! Covers: a canary gets the calls of a plugin without effect; its differences and its usage are
+//! reported; one that fails does no harm.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ fn filter(plugins: &Plugins, min: f64) -> FilterSlot {
     slot
 }
 
-/// Asks about two boxes of quality .5.
+/// Verdicts on two boxes of quality .5.
 fn ask(slot: &mut FilterSlot, index: u64) -> Vec<Verdict> {
     let candidate = || Candidate { track: TrackId(1), detection: at(0.0, 0.0) };
     slot.begin_frame(&frame(index), None);
@@ -64,7 +64,7 @@ fn the_same_code_agrees_and_is_metered() {
     let canary = plugins.info("simple_iou", Role::Canary).unwrap();
     assert_eq!((used.digest, canary.file.as_str()), (canary.digest.unwrap().to_string(), "simple_iou.shadow.wasm"));
 
-    // Since the start, once the job is over.
+    // Usage since the start, recorded once the job is over.
     slot.finish().unwrap();
     drop(slot);
     let reported = plugins.info("simple_iou", Role::Active).unwrap().used.unwrap();
@@ -101,7 +101,7 @@ fn differences_of_a_filter_are_reported() {
 }
 
 #[test]
-fn a_canary_that_fails_is_asked_no_more_and_does_no_harm() {
+fn a_canary_that_fails_gets_no_more_calls_and_does_no_harm() {
     for (min, why) in [(0.5, "trapped"), (0.25, "ran for longer than its deadline")] {
         let (plugins, _folder) = with_canary("quality", &component("guests/contrary.wasm"));
         let mut slot = filter(&plugins, min);

@@ -1,4 +1,4 @@
-//! Common parts of the tests: components as `cargo xtask build` left them, and frames to feed them.
+//! Common parts of the tests: components built by `cargo xtask build`, and frames.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ pub(crate) fn component(path: &str) -> Vec<u8> {
     fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}: run cargo xtask build", path.display()))
 }
 
-/// The same component, another build: a custom section more.
+/// Another build of the same component, with an additional custom section.
 pub(crate) fn rebuilt(bytes: &[u8], number: usize) -> Vec<u8> {
     let name = format!("build{number:06}");
     [bytes, &[0, name.len() as u8 + 1, name.len() as u8], name.as_bytes()].concat()
@@ -35,7 +35,7 @@ pub(crate) fn folder(components: &[&str]) -> TempDir {
     folder
 }
 
-/// The plugins that ship, and the digest of each on stdout: which build was under test.
+/// The shipped plugins; prints the digest of each, to know the build under test.
 pub(crate) fn shipped() -> &'static Plugins {
     static SHIPPED: OnceLock<(Plugins, TempDir)> = OnceLock::new();
     let (plugins, _) = SHIPPED.get_or_init(|| {
@@ -55,7 +55,7 @@ pub(crate) fn stream() -> StreamInfo {
     StreamInfo { object_type: ObjectType::face(), size: SIZE, frame_rate: Some(10.0) }
 }
 
-/// Ten frames a second.
+/// A frame, at ten per second.
 pub(crate) fn frame(index: u64) -> FrameInfo {
     FrameInfo { index, time: index as f64 / 10.0, size: SIZE, cut: false }
 }

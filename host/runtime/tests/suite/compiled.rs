@@ -1,6 +1,5 @@
-//! Covers: compiled components that are kept. The second start compiles nothing; what was damaged,
-//! cut off or put there by somebody else is compiled again and serves as before; nothing is left
-//! where wasmtime would find it unchecked.
+//! Covers: the cache of compiled components. The second start compiles nothing; damaged, truncated
+//! and foreign files are compiled again; no unverified file is left where wasmtime would find it.
 
 use std::{
     collections::BTreeMap,
@@ -41,7 +40,7 @@ impl Place {
         plugins
     }
 
-    /// Each file of kept code, and which one it is: another one of that name is another file.
+    /// Each file of kept code with its inode, to detect replaced files.
     fn files(&self) -> BTreeMap<PathBuf, u64> {
         let code = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "code");
         let paths = fs::read_dir(self.compiled()).unwrap().map(|entry| entry.unwrap().path()).filter(code);
@@ -49,7 +48,7 @@ impl Place {
     }
 }
 
-/// Everything that is not a folder, below this one.
+/// All files below a folder.
 fn below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { below(&path) } else { vec![path] }).collect()
@@ -68,7 +67,7 @@ fn the_second_start_compiles_nothing() {
 }
 
 #[test]
-fn what_was_damaged_is_compiled_again() {
+fn damaged_code_is_compiled_again() {
     let place = Place::new();
     place.start();
     let sound: BTreeMap<_, _> = place.files().into_keys().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
@@ -97,11 +96,11 @@ fn what_was_damaged_is_compiled_again() {
 }
 
 #[test]
-fn what_somebody_else_put_there_is_not_loaded() {
+fn foreign_files_are_not_loaded() {
     let place = Place::new();
     place.start();
-    // A file where wasmtime's own cache would take it for its own, and kept code under the name of
-    // another component.
+    // A file where wasmtime's cache expects code, and kept code under the name of another
+    // component.
     let (loading, files) = (place.compiled().join("loading"), place.files());
     let (one, other) = (files.keys().next().unwrap(), files.keys().last().unwrap());
     let sealed = fs::read(one).unwrap();
@@ -115,7 +114,7 @@ fn what_somebody_else_put_there_is_not_loaded() {
 }
 
 #[test]
-fn one_that_is_installed_is_kept_too() {
+fn code_of_an_installed_plugin_is_kept() {
     let place = Place::new();
     let newer = rebuilt(&component("plugins/quality.wasm"), 1);
     place.start().install("quality", Role::Active, &newer).unwrap();
@@ -126,7 +125,7 @@ fn one_that_is_installed_is_kept_too() {
 }
 
 #[test]
-fn plugins_are_used_also_where_their_code_cannot_be_kept() {
+fn plugins_run_without_the_folder_of_compiled_code() {
     let place = Place::new();
     fs::write(place.compiled(), "a file in its place").unwrap();
     place.start();

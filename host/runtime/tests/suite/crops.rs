@@ -1,5 +1,5 @@
-//! Covers: a filter that asked for pictures reads them, in the calls that have pixels, and no
-//! others; limits and a fault policy that a manifest asks for.
+//! Covers: a filter with the capability `crops` reads them, only in calls with pixels; limits and a
+//! fault policy in a manifest.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::common::{at, folder, frame, stream};
 
-/// A frame in one colour, which records the crops that were asked for.
+/// A frame in one colour, which records the requested crops.
 #[derive(Default)]
 struct Red(Mutex<Vec<(Rect, Size)>>);
 
@@ -56,7 +56,7 @@ fn a_call_without_pixels_says_so() {
     let mut filter = colour(8);
     assert_eq!(shots(&mut filter)[0], "colour=no-pixels");
     filter.set_pixels(Some(Arc::new(Red::default())));
-    // An object is of many frames.
+    // An object belongs to many frames.
     let moment = || Moment { frame: 0, time: 0.0, detection: at(0.0, 0.0) };
     let object = Object {
         track: TrackId(1),
@@ -70,7 +70,7 @@ fn a_call_without_pixels_says_so() {
 }
 
 #[test]
-fn pictures_are_small() {
+fn the_size_of_crops_is_limited() {
     for (side, said) in [(0, "wrong-size"), (257, "wrong-size"), (256, "200 10 0")] {
         let mut filter = colour(side);
         filter.set_pixels(Some(Arc::new(Red::default())));

@@ -34,13 +34,13 @@ fn a_similar_appearance_continues_a_track() {
 }
 
 #[test]
-fn unconfirmed_tracks_count_where_they_are_asked_for() {
+fn unconfirmed_tracks_get_ids_if_the_setting_says_so() {
     let mut tracker = tracker(&json!({"filter_unconfirmed_tracks": false}));
     assert_eq!(ids(&mut tracker, 0, &[with_appearance(0.0, 1)]), [Some(1)]);
 }
 
 #[test]
-fn a_crowd_with_full_galleries_fits_into_a_snapshot_and_goes_on() {
+fn the_state_of_a_crowd_with_full_galleries_can_be_restored() {
     let settings = json!({"filter_unconfirmed_tracks": false});
     let mut one = tracker(&settings);
     let crowd: Vec<_> = (0..250).map(|n| with_appearance(30.0 * n as f32, n % 56)).collect();

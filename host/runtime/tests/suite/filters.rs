@@ -1,5 +1,4 @@
-//! Covers: the shipped filters as components: what each rejects, in which stage, and what the
-//! rejection says.
+//! Covers: the shipped filters as components: rejections with their stage and value.
 
 use ocellus_core::{Detection, Rect, TrackId};
 use ocellus_runtime::{Candidate, Filter, Moment, Object, Stage, Verdict};
@@ -11,7 +10,7 @@ fn filter(name: &str, settings: &Value) -> Filter {
     shipped().filter(name, settings, &stream()).unwrap()
 }
 
-/// `rule=value` of each rejected shot, empty for what is kept.
+/// `rule=value` of each rejected shot, empty for kept ones.
 fn shots(filter: &mut Filter, detections: &[Detection]) -> Vec<String> {
     let candidates: Vec<_> = (1..)
         .zip(detections)
@@ -38,7 +37,7 @@ fn quality_rejects_what_is_below_the_minimum() {
 }
 
 #[test]
-fn size_holds_the_shorter_side_to_the_minimum_and_the_longer_to_the_maximum() {
+fn size_compares_the_shorter_side_with_the_minimum_and_the_longer_with_the_maximum() {
     let mut filter = filter("size", &json!({"min": 60, "max": 100}));
     assert_eq!(
         shots(&mut filter, &[sized(60.0, 100.0), sized(59.0, 80.0), sized(70.0, 101.0)]),
@@ -49,7 +48,7 @@ fn size_holds_the_shorter_side_to_the_minimum_and_the_longer_to_the_maximum() {
 }
 
 #[test]
-fn roi_looks_at_the_centre() {
+fn roi_tests_the_centre_of_the_box() {
     let mut filter = filter("roi", &json!({"roi": "100x100+50+50"}));
     assert_eq!(shots(&mut filter, &[at(40.0, 35.0), at(39.0, 35.0)]), ["", "roi=centre at 49.0,50.0"]);
     let mut off = self::filter("roi", &json!({"roi": ""}));
@@ -73,7 +72,7 @@ fn track_length_counts_gaps() {
 }
 
 #[test]
-fn a_stage_that_a_filter_does_not_name_keeps_all_and_calls_nothing() {
+fn a_stage_that_a_filter_does_not_declare_is_not_called() {
     let mut filter = filter("quality", &json!({"min": 1}));
     assert!(filter.wants(Stage::Shots) && !filter.wants(Stage::Detections) && !filter.wants(Stage::Objects));
     let calls = filter.meters().calls;

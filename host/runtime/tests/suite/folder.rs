@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::common::{at, component, folder, frame, rebuilt, stream};
 
-/// Waits until the report on a file is so, whatever steps lead there.
+/// Waits until the report on a file meets a condition.
 fn wait_until(plugins: &Plugins, file: &str, so: impl Fn(Option<&PluginInfo>) -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
@@ -27,7 +27,7 @@ fn wait_until(plugins: &Plugins, file: &str, so: impl Fn(Option<&PluginInfo>) ->
 }
 
 #[test]
-fn a_changed_file_is_for_new_sessions_at_once_and_running_ones_keep_theirs() {
+fn new_sessions_use_a_changed_file_and_running_ones_keep_the_old() {
     let folder = folder(&["plugins/simple-iou.wasm"]);
     let path = folder.path().join("simple-iou.wasm");
     let (first, second) = (component("plugins/simple-iou.wasm"), rebuilt(&component("plugins/simple-iou.wasm"), 1));
@@ -42,14 +42,14 @@ fn a_changed_file_is_for_new_sessions_at_once_and_running_ones_keep_theirs() {
     assert_eq!(fresh.digest(), Digest::of(&second));
     assert_eq!(running.digest(), Digest::of(&first));
 
-    // A broken replacement leaves the last good one in place, and is reported.
+    // A broken replacement leaves the last valid one in use, and is reported.
     fs::write(&path, &second[..second.len() / 2]).unwrap();
     wait_until(&plugins, "simple-iou.wasm", |info| info.is_some_and(|i| i.replacement_refused.is_some()));
     let info = plugins.list().pop().unwrap();
     assert_eq!((info.state, info.digest), (State::Ready, Some(Digest::of(&second))));
     plugins.tracker("simple_iou", &json!({}), &stream()).unwrap();
 
-    // What is gone is for no new session; a running one goes on.
+    // A removed file opens no new session; a running one continues.
     fs::remove_file(&path).unwrap();
     wait_until(&plugins, "simple-iou.wasm", |info| info.is_none());
     assert!(plugins.tracker("simple_iou", &json!({}), &stream()).is_err());

@@ -43,7 +43,7 @@ fn fault(error: PluginError, at: &str) -> Fault {
     }
 }
 
-/// The fault of the first `update` that has one, and that the session is over then.
+/// The fault of the first `update` that fails; checks that the session is over then.
 fn update_fault(misdeed: &str) -> Fault {
     let mut tracker = tracker(misdeed).unwrap();
     let boxes: [Detection; 2] = [at(0.0, 0.0), at(100.0, 0.0)];
@@ -67,7 +67,7 @@ fn a_hoarder_is_stopped_at_its_limit() {
 
 #[test]
 fn traps_are_reported_with_their_cause() {
-    // The engine's stack or the guest's own in linear memory, whichever ends first.
+    // The engine's stack or the guest's own in linear memory, whichever overflows first.
     let recursed = update_fault("recurse");
     assert!(
         matches!(&recursed, Fault::Trap(cause) if cause.contains("stack") || cause.contains("out of bounds")),
@@ -78,13 +78,13 @@ fn traps_are_reported_with_their_cause() {
 }
 
 #[test]
-fn what_a_plugin_reports_reaches_the_user() {
+fn errors_of_a_plugin_are_reported() {
     assert_eq!(fault(tracker("refuse-open").err().unwrap(), "open"), Fault::Reported("not today".into()));
     assert_eq!(update_fault("report-error"), Fault::Reported("lost the thread".into()));
 }
 
 #[test]
-fn lies_about_tracks_are_found() {
+fn invalid_track_ids_are_detected() {
     for (misdeed, rule) in [
         ("fewer-ids", "1 ids for 2"),
         ("duplicate-ids", "two detections"),
@@ -100,7 +100,7 @@ fn lies_about_tracks_are_found() {
 }
 
 #[test]
-fn a_flood_does_not_reach_the_host() {
+fn the_output_of_a_call_is_limited() {
     for million in [update_fault("million-ids"), filter_fault("million-verdicts")] {
         assert!(matches!(million, Fault::Output { .. }), "{million}");
     }
@@ -137,7 +137,7 @@ fn verdicts_that_break_the_contract() {
 }
 
 #[test]
-fn a_router_cannot_send_elsewhere_or_break_out_of_its_request() {
+fn a_router_cannot_redirect_or_inject_into_its_request() {
     let (object, none): (_, [PictureInfo; 0]) = (object(), []);
     for misdeed in ["other-host", "other-method", "split-header", "split-part", "missing-picture"] {
         let mut router = hostile().router("hostile_router", &json!({"misdeed": misdeed})).unwrap();
@@ -152,11 +152,11 @@ fn a_router_cannot_send_elsewhere_or_break_out_of_its_request() {
 }
 
 #[test]
-fn a_chatterer_is_cut_short_and_goes_on() {
+fn log_lines_are_limited_without_ending_the_session() {
     assert_eq!(update_fault("write-forever"), Fault::Deadline(DEADLINE));
     let mut chatterer = tracker("chatter").unwrap();
     chatterer.update(&frame(0), &[at(0.0, 0.0)]).unwrap();
-    // A thousand lines, of which 50 and those that the bucket regains meanwhile are written.
+    // A thousand lines, of which 50 are written, and those for which the bucket refills meanwhile.
     let dropped = chatterer.meters().log_lines_dropped;
     assert!((900..=950).contains(&dropped), "{dropped}");
 }

@@ -1,5 +1,5 @@
-//! Covers: the shipped router as a component: the video worker's multipart request, what networks
-//! said in it, and the judgement of answers.
+//! Covers: the shipped router `http` as a component: the video worker's multipart request with
+//! features, and the interpretation of responses.
 
 use ocellus_core::{
     BestShotType, Feature, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, Timestamp, TrackId, VideoId,
@@ -106,7 +106,7 @@ fn features_are_posted_with_their_confidence() {
 }
 
 #[test]
-fn answers_are_judged_by_their_status() {
+fn responses_are_interpreted_by_their_status() {
     let mut router = shipped().router("http", &json!({})).unwrap();
     let mut judge = |status, headers: &[(String, String)]| router.judge(status, headers, &[b'x'; 10_000]).unwrap();
     assert_eq!(judge(202, &[]), Outcome::Accepted);

@@ -1,5 +1,5 @@
-//! Covers: the router `json` as a component: a document with URLs of its pictures, or with the
-//! pictures themselves, or without; what becomes of a post whose pictures cannot be had.
+//! Covers: the router `json` as a component: a document with URLs of its pictures, with inline
+//! pictures, or without; posts whose pictures are not available.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     http_router::{object, post},
 };
 
-/// Two pictures; a server that has URLs for the first of them or for none.
+/// Two pictures, of which the first may have a URL.
 struct Pictures {
     has_urls: bool,
 }
@@ -73,7 +73,7 @@ fn pictures_are_urls_or_files_or_left_out() {
 }
 
 #[test]
-fn a_post_whose_pictures_cannot_be_had_is_not_sent() {
+fn a_post_without_its_pictures_is_not_sent() {
     let error = encode(&json!({}), Some(Pictures { has_urls: false })).unwrap_err();
     assert!(reported(&error).contains("--public-url"), "{error}");
     for settings in [json!({}), json!({"pictures": "base64"})] {

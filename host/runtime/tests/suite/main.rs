@@ -1,7 +1,6 @@
-//! Covers: the shipped plugins in the real runtime; what hostile guests cost; what is refused at
-//! load; the plugins folder while it changes; users' plugins over those that ship; compiled
-//! components that are kept; pictures for filters; canaries; traces of faults. One program, since
-//! every one of them would link wasmtime again.
+//! Covers: the shipped plugins in the real runtime; hostile guests; refusals at load; changes of
+//! the plugins folder; users' plugins over shipped ones; the cache of compiled components; pictures
+//! for filters; canaries; traces of faults. One program, since each would link wasmtime again.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
-//! Covers: the two folders that plugins come from. A user's plugin goes before the one of its name
-//! that ships, which is back once the user's is gone; what is installed and removed changes the
-//! users' folder alone; running jobs follow.
+//! Covers: the two folders of plugins. A user's plugin overrides the shipped one of its name, which
+//! is restored once the user's is removed; installing and removing only changes the users' folder;
+//! running jobs follow.
 
 use std::{
     fs,
@@ -54,7 +54,7 @@ impl Place {
 }
 
 #[test]
-fn a_users_plugin_goes_before_the_one_that_ships_until_it_is_removed() {
+fn a_users_plugin_overrides_the_shipped_one_until_it_is_removed() {
     let place = place();
     let (ships, users) = (component("plugins/simple-iou.wasm"), rebuilt(&component("plugins/simple-iou.wasm"), 1));
     let (before, after) = ((Origin::Shipped, Digest::of(&ships)), (Origin::User, Digest::of(&users)));
@@ -82,7 +82,7 @@ fn a_users_plugin_goes_before_the_one_that_ships_until_it_is_removed() {
 }
 
 #[test]
-fn one_that_ships_is_not_removed() {
+fn a_shipped_plugin_is_not_removed() {
     let place = place();
     assert!(matches!(place.plugins.remove("size", Role::Active), Err(RemoveError::Ships(name)) if name == "size"));
     assert_eq!((place.files(Origin::Shipped).len(), place.origin_and_digest("size").is_some()), (2, true));
@@ -90,7 +90,7 @@ fn one_that_ships_is_not_removed() {
 }
 
 #[test]
-fn a_running_job_follows_there_and_back_with_its_tracks() {
+fn a_running_job_follows_both_changes_and_keeps_its_tracks() {
     let place = place();
     let mut slot = place.plugins.tracker_slot("simple_iou", &json!({}), &stream()).unwrap();
     let mut index = 0;

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::common::component;
 
-/// What the registry reports of this file, alone in a folder.
+/// The registry's report on this file, alone in a folder.
 fn info(bytes: &[u8], limits: Limits) -> PluginInfo {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("it.wasm"), bytes).unwrap();
@@ -32,7 +32,7 @@ fn files_that_are_not_components() {
 }
 
 #[test]
-fn a_file_cut_anywhere_is_refused() {
+fn a_truncated_file_is_refused() {
     let whole = component("plugins/quality.wasm");
     for length in [5, 8, 9, 100, whole.len() / 2, whole.len() - 1] {
         let refusal = refusal(&whole[..length]);
@@ -47,7 +47,7 @@ fn a_flipped_bit_causes_no_panic() {
     for at in (8..whole.len()).step_by(whole.len() / 23) {
         let mut flipped = whole.clone();
         flipped[at] ^= 0x40;
-        // Some flips leave a valid plugin (a letter in a string): any state will do.
+        // Some flips leave a valid plugin (a letter in a string): any state is accepted.
         let _ = info(&flipped, Limits::default()).state;
     }
 }
@@ -122,7 +122,7 @@ fn a_refused_file_leaves_the_others_in_use() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_an_error() {
+fn a_missing_folder_is_an_error() {
     let folder = TempDir::new().unwrap();
     let error = Plugins::open(&folder.path().join("plugins"), Limits::default()).err().unwrap();
     assert!(error.to_string().contains("cannot read the plugins folder"), "{error}");

@@ -61,10 +61,10 @@ fn settings_are_checked_against_the_plugins_own_schema() {
 }
 
 #[test]
-fn a_name_that_is_not_installed_is_answered_with_those_that_are() {
+fn the_error_of_an_unknown_name_lists_the_installed_ones() {
     let error = shipped().tracker("no_such", &json!({}), &stream()).err().unwrap();
     assert_eq!(error.to_string(), r#"there is no tracker "no_such"; installed: deep_sort, simple_iou"#);
-    // A filter is no tracker.
+    // A filter with this name does not count.
     assert!(matches!(shipped().tracker("quality", &json!({}), &stream()).err(), Some(PluginError::Unknown { .. })));
 }
 
@@ -88,7 +88,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn ids_are_unique_tracks_close_once_and_a_restored_session_goes_on_the_same(
+    fn ids_are_unique_tracks_close_once_and_a_restored_session_continues(
         frames in prop::collection::vec(prop::collection::vec((0f32..200.0, 0f32..200.0), 0..8), 1..25),
         cut in 0usize..25,
     ) {

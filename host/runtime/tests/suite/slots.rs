@@ -1,6 +1,6 @@
-//! Covers: plugins that are replaced and that fail in a running job. A newer component takes over
-//! between two frames and continues the track ids, or is not used; a fault is handled by the
-//! operator's policy; calls, faults and swaps are reported.
+//! Covers: replaced and failing plugins in a running job. A newer component takes over between two
+//! frames and continues the track ids, or is not used; a fault is handled by the operator's policy;
+//! calls, faults and swaps are reported.
 
 use std::{
     sync::Mutex,
@@ -33,7 +33,7 @@ fn ids(update: &Update) -> Vec<Option<u64>> {
     update.ids.iter().map(|id| id.map(|i| i.0)).collect()
 }
 
-/// Updates frame by frame, each with one box, until `done` holds of the slot's report. Returns the
+/// Updates frame by frame, each with one box, until `done` accepts the slot's report. Returns the
 /// index of the next frame.
 fn until(
     slot: &mut TrackerSlot,
@@ -137,7 +137,7 @@ fn a_fault_is_handled_by_the_policy() {
         let report = slot.report();
         assert!(report.evicted && report.faults == 3 && report.last_fault.is_some());
         // `Skip` opens an empty session, which traps in its third frame again; `Restart` restores
-        // what the session knew, so that the next frame traps at once.
+        // the session's state, so that the next frame traps at once.
         assert_eq!(index, if on_fault == OnFault::Skip { 8 } else { 4 });
     }
 }

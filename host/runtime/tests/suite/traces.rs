@@ -1,4 +1,4 @@
-//! Covers: each fault leaves a trace, and a trace makes it happen again.
+//! Covers: each fault leaves a trace, which reproduces it.
 
 use ocellus_core::TrackId;
 use ocellus_runtime::{Candidate, Limits, OnFault, Plugins, Role, Trace};
@@ -28,7 +28,7 @@ impl Fixture {
 }
 
 #[test]
-fn a_trackers_fault_comes_back_with_its_trace() {
+fn a_trace_reproduces_a_trackers_fault() {
     let fixture = fixture(OnFault::Fail);
     for (misdeed, call) in [("trap-on-third", "update"), ("fewer-ids", "update"), ("leave-open-at-finish", "finish")] {
         let mut slot =
@@ -62,7 +62,7 @@ fn a_trace_begins_with_the_state_that_was_saved() {
 }
 
 #[test]
-fn a_fault_in_opening_leaves_one_too() {
+fn a_fault_in_opening_leaves_a_trace() {
     let fixture = fixture(OnFault::Skip);
     let Err(error) = fixture.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-in-open"}), &stream())
     else {
@@ -78,7 +78,7 @@ fn a_fault_in_opening_leaves_one_too() {
 }
 
 #[test]
-fn a_filters_fault_comes_back_with_its_trace() {
+fn a_trace_reproduces_a_filters_fault() {
     let fixture = fixture(OnFault::Skip);
     let mut slot = fixture.plugins.filter_slot("hostile_filter", &json!({"misdeed": "many-notes"}), &stream()).unwrap();
     slot.begin_frame(&frame(0), None);
@@ -93,7 +93,7 @@ fn a_filters_fault_comes_back_with_its_trace() {
 }
 
 #[test]
-fn a_successor_that_fails_leaves_a_trace_of_its_own() {
+fn a_failing_successor_leaves_a_trace() {
     let fixture = fixture(OnFault::Fail);
     let mut slot =
         fixture.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-in-restore"}), &stream()).unwrap();
