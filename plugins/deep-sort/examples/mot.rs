@@ -1,5 +1,5 @@
-//! Runs a tracker over detections in the form of MOT Challenge and prints its tracks in the same
-//! form, for scoring.
+//! MOT Challenge runner: runs a tracker over detections in MOT Challenge format and prints its
+//! tracks in the same format, for scoring.
 //!
 //! `cargo run --release --example mot -- det.txt simple_iou|deep_sort [least score] [least score of
 //! detections that are not weak] [frames a second] > tracks.txt`

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Descriptors per track, as in the DeepSORT paper.
 pub(crate) const CAPACITY: usize = 100;
 
-/// The oldest first; all of one dimension.
+/// Descriptors, the oldest first; all of one dimension.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gallery(VecDeque<Vec<f32>>);
 
@@ -16,7 +16,7 @@ impl Gallery {
     pub(crate) fn add(&mut self, detection: &Detection) {
         let Some(appearance) = detection.appearance.as_ref().filter(|a| !a.is_empty()) else { return };
         if self.0.back().is_some_and(|last| last.len() != appearance.len()) {
-            // Another network made it: the descriptors cannot be compared.
+            // A descriptor of another network, which cannot be compared.
             self.0.clear();
         }
         if self.0.len() >= CAPACITY {

@@ -1,25 +1,25 @@
 //! `deep_sort`: a tracker that associates boxes by predicted motion and by appearance.
 //!
-//! From the papers SORT (Bewley et al. 2016) and DeepSORT (Wojke et al. 2017). A Kalman filter says
-//! where each track is expected. A detection near enough (Mahalanobis distance within
+//! From the papers SORT (Bewley et al. 2016) and DeepSORT (Wojke et al. 2017). A Kalman filter
+//! predicts the box of each track. A detection near enough (Mahalanobis distance within
 //! [`tracking::GATE`]) whose appearance has a cosine similarity of at least `matching_threshold` to
-//! one of the track's last [`gallery::CAPACITY`] continues it; tracks that were seen more recently
-//! choose first (the matching cascade). The remaining detections are matched by their overlap with
-//! the expected boxes, for tracks that were seen in the frame before or are not confirmed yet. A
-//! track is confirmed when it was seen in three consecutive frames; before that, one frame without
-//! it ends it.
+//! one of the track's last [`gallery::CAPACITY`] continues it; recently detected tracks are matched
+//! first (the matching cascade). The remaining detections are matched by their overlap with the
+//! predicted boxes, for tracks that were detected in the previous frame or are not confirmed yet. A
+//! track is confirmed when it was detected in three consecutive frames; before that, one frame
+//! without a detection ends it.
 //!
-//! Where detections have no appearance descriptor, motion decides alone: overlap with the expected
-//! box, for tracks of any age, of which those that the frame before did not show need more of it
-//! ([`tracking::doubtful_overlap`]) and yield to the others ([`tracking::recency`]).
+//! Where detections have no appearance descriptor, motion decides alone: overlap with the predicted
+//! box, for tracks of any age. Tracks that were missed in the previous frame need more overlap
+//! ([`tracking::doubtful_overlap`]) and have a lower weight ([`tracking::recency`]).
 //!
 //! Detections whose score is below `min_score` are weak. As in ByteTrack (Zhang et al. 2022,
-//! arXiv:2110.06864) they continue confirmed tracks that the frame before showed and that are left
-//! over, by overlap alone, and never begin one.
+//! arXiv:2110.06864) they continue confirmed tracks that were detected in the previous frame and
+//! are still unmatched, by overlap alone, and never start one.
 //!
-//! A track closes when nothing was seen of it for more than `miss_interval` seconds of stream time,
-//! at a hard cut, or when it has become `max_duration_frames` long. After that last one it goes on
-//! under a new id, with all that is known of it.
+//! A track closes when it was not detected for more than `miss_interval` seconds of stream time, at
+//! a hard cut, or when it reaches `max_duration_frames`. In the last case it continues under a new
+//! id with all its state.
 
 mod gallery;
 mod matching;
@@ -36,12 +36,11 @@ use crate::{
     track::{Track, Track0_1},
 };
 
-/// As `MANIFEST.settings_schema` has them.
+/// The settings of `MANIFEST.settings_schema`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Least intersection over union with the expected box, 0 to 1. Boxes that do not overlap at
-    /// all never match.
+    /// Least intersection over union with the predicted box, 0 to 1. Disjoint boxes never match.
     pub overlap_threshold: f32,
     /// Detections with a lower score are weak: they only continue tracks.
     pub min_score: f32,
@@ -72,7 +71,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether a detection only continues tracks.
+    /// Whether a detection is weak: it only continues tracks.
     pub(crate) fn is_weak(&self, detection: &Detection) -> bool {
         detection.score < self.min_score
     }
@@ -83,27 +82,27 @@ impl Settings {
     }
 }
 
-/// Names the form of [`Tracks`] as postcard.
+/// Tag of the format of a state: [`Tracks`] in postcard.
 const SCHEMA_TAG: &str = "deep_sort/2";
-/// The form that 0.1.0 wrote, whose velocities are per frame.
+/// The format of 0.1.0, with velocities per frame.
 const SCHEMA_TAG_0_1: &str = "deep_sort/1";
-/// Consecutive frames in which a track has to be seen before it counts.
+/// Consecutive frames with a detection after which a track is confirmed.
 const CONFIRMED_AFTER: u32 = 3;
 
-/// The state: what a snapshot holds.
+/// The state of a session, as in a snapshot.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Tracks {
     /// The greatest id given so far.
     last_id: u64,
-    /// The frame that the predictions are for.
+    /// Index of the frame of the predictions.
     frame: u64,
     /// Its stream time, in seconds.
     time: f64,
-    /// In the order in which they began.
+    /// Open tracks, in the order in which they began.
     open: Vec<Track>,
 }
 
-/// The state as 0.1.0 wrote it.
+/// The state of 0.1.0.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
 struct Tracks0_1 {
@@ -132,13 +131,13 @@ impl Tracker for DeepSort {
     const MANIFEST: Manifest = Manifest {
         name: "deep_sort",
         version: env!("CARGO_PKG_VERSION"),
-        description: "Tracks boxes by where they are heading and what they look like.",
+        description: "Tracks boxes by predicted motion and by appearance.",
         settings_schema: r#"{
             "type": "object",
             "additionalProperties": false,
             "properties": {
                 "overlap_threshold": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.25,
-                    "description": "Least overlap (intersection over union) of a box with where its track is expected."},
+                    "description": "Least overlap (intersection over union) of a box with the predicted box of its track."},
                 "min_score": {"type": "number", "minimum": 0, "maximum": 1, "default": 0,
                     "description": "Detections of a lower score are weak: they continue a track, and begin none."},
                 "miss_interval": {"type": "number", "minimum": 0, "default": 1,
@@ -162,7 +161,7 @@ impl Tracker for DeepSort {
 
     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
         let (settings, lifetime) = (&self.settings, self.settings.lifetime());
-        // After a cut, a box in the same place is something else.
+        // After a cut, a box in the same place is another object.
         let mut closed = if frame.cut { self.tracks.finish() } else { Vec::new() };
         let before = self.tracks.advance(&frame, &lifetime, &mut closed);
 
@@ -188,7 +187,7 @@ impl Tracker for DeepSort {
             ids.push(track.id);
         }
         self.tracks.open.retain_mut(|track| {
-            // Not confirmed and not seen again: a false detection.
+            // Not confirmed and missed: a false detection.
             let over = !track.is_confirmed() && track.frame != frame.index;
             if over || lifetime.is_reached(track.span(), frame.index) {
                 closed.extend(track.id.take());
@@ -224,8 +223,8 @@ impl Tracks {
         std::mem::take(&mut self.open).into_iter().filter_map(|track| track.id).collect()
     }
 
-    /// Goes on to this frame: predicts every track and closes those that are over. The stream time
-    /// of the frame before.
+    /// Advances to this frame: predicts every track and closes those that are over. Returns the
+    /// stream time of the previous frame.
     fn advance(&mut self, frame: &FrameInfo, lifetime: &Lifetime, closed: &mut Vec<u64>) -> f64 {
         let before = self.time;
         let seconds = frame.time - before;

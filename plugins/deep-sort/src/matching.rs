@@ -7,8 +7,8 @@ use ocellus_plugin::{
 
 use crate::{Settings, track::Track};
 
-/// For each detection the index of its track, if it continues one. `before`: stream time of the
-/// frame before this one.
+/// Matches detections to tracks: for each detection the index of its track, if it continues one.
+/// `before`: stream time of the previous frame.
 pub(crate) fn associate(
     tracks: &[Track],
     detections: &[Detection],
@@ -26,13 +26,13 @@ pub(crate) fn associate(
     let overlap = |d: usize, t: usize| {
         let (rect, track) = (rects.get(d)?, tracks.get(t)?);
         let expected = rect.iou(expected.get(t)?);
-        // What stands still all at once is where it was.
+        // An object that stops suddenly is at its last box, not at the predicted one.
         let last = if is_recent(track) { rect.iou(&track.last()) } else { 0.0 };
         Some(if expected > last { expected } else { last })
     };
 
-    // The cascade: a track that was seen more recently chooses first, since one that was long out
-    // of sight is expected nearly anywhere.
+    // The cascade: recently detected tracks are matched first, since the prediction of a track that
+    // was missed for long is vague.
     let mut ages: Vec<u64> = tracks.iter().filter(|t| t.is_confirmed()).map(age).collect();
     ages.sort_unstable();
     ages.dedup();
@@ -42,7 +42,7 @@ pub(crate) fn associate(
             |t| track_is(&|track| track.is_confirmed() && age(track) == of_age, t),
             |d, t| {
                 let (track, detection) = (tracks.get(t)?, detections.get(d)?);
-                // The gate first: it is cheap, and few pass it.
+                // The gate first: it is cheap and excludes most pairs.
                 let near = |_: &&[f32]| rects.get(d).is_some_and(|rect| track.distance(rect) <= GATE);
                 let appearance = track.gallery.comparable(detection).filter(near)?;
                 track.gallery.similarity(appearance).filter(|s| *s >= settings.matching_threshold)
@@ -63,7 +63,7 @@ pub(crate) fn associate(
             Some(overlap(d, t).filter(|o| *o >= least)? * recency(before - track.time))
         },
     );
-    // A weak detection says little of what it shows: only where it lies counts.
+    // The appearance of a weak detection is unreliable: only its position counts.
     matching.round(
         is_weak,
         |t| track_is(&|track| track.is_confirmed() && is_recent(track), t),

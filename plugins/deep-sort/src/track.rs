@@ -1,4 +1,4 @@
-//! Track: one thing that is followed, with its motion and its gallery.
+//! Track: one object over time, with its motion and its gallery.
 
 use ocellus_plugin::{
     Detection, FrameInfo,
@@ -10,27 +10,27 @@ use crate::{CONFIRMED_AFTER, gallery::Gallery};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Track {
-    /// The id that it is reported under; `None` before it counts, and once its last id has lasted
-    /// long enough.
+    /// The id that it is reported under; `None` before it is confirmed, and after its last id has
+    /// reached the maximum duration.
     pub(crate) id: Option<u64>,
-    /// The frame in which its present id began.
+    /// Index of the first frame under its present id.
     first_frame: u64,
-    /// Under its present id.
+    /// Number of detections under its present id.
     pub(crate) detections: u64,
-    /// The index of the frame in which it was last seen.
+    /// Index of the frame of its last detection.
     pub(crate) frame: u64,
-    /// When it was last seen, in seconds of stream time.
+    /// Stream time of its last detection, in seconds.
     pub(crate) time: f64,
-    /// Frames in which it was seen, up to [`CONFIRMED_AFTER`].
+    /// Frames with a detection, up to [`CONFIRMED_AFTER`].
     hits: u32,
-    /// Where it was last seen.
+    /// Its last box.
     rect: [f32; 4],
     #[serde(serialize_with = "write", deserialize_with = "read")]
     motion: Kalman,
     pub(crate) gallery: Gallery,
 }
 
-/// A track as 0.1.0 wrote it: with the parts of a filter whose velocities were per frame.
+/// A track of 0.1.0, with the state of a filter whose velocities were per frame.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
 pub(crate) struct Track0_1 {
@@ -46,7 +46,7 @@ pub(crate) struct Track0_1 {
 }
 
 impl From<Track0_1> for Track {
-    /// At rest where it was expected: how fast it was in seconds is not known.
+    /// With zero velocity at the predicted position: its velocity in seconds is not known.
     fn from(old: Track0_1) -> Self {
         let Track0_1 { id, first_frame, detections, frame, time, hits, motion, gallery } = old;
         let Rect { left, top, right, bottom } = motion.rect();
@@ -85,7 +85,7 @@ impl Track {
         self.hits >= CONFIRMED_AFTER
     }
 
-    /// Predicts its box so many seconds further.
+    /// Predicts its box for this many seconds later.
     pub(crate) fn predict(&mut self, seconds: f64) {
         self.motion.predict(seconds);
     }
@@ -97,17 +97,17 @@ impl Track {
         (self.frame, self.time, self.rect) = (frame.index, frame.time, sides(detection));
     }
 
-    /// Is reported as `id` from this frame on.
+    /// Reports it as `id` from this frame on.
     pub(crate) fn begin(&mut self, id: u64, frame: u64) {
         (self.id, self.first_frame, self.detections) = (Some(id), frame, 0);
     }
 
-    /// Of its present id.
+    /// Frames under its present id.
     pub(crate) fn span(&self) -> Span {
         Span { first_frame: self.first_frame, detections: self.detections }
     }
 
-    /// Where it was last seen.
+    /// Its last box.
     pub(crate) fn last(&self) -> Rect {
         let [left, top, right, bottom] = self.rect;
         Rect { left, top, right, bottom }

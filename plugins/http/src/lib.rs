@@ -1,9 +1,9 @@
-//! `http`: a router that posts objects as the FindFace video worker does, one multipart request
-//! each.
+//! `http`: a router that posts each object as one multipart request, as the FindFace video worker
+//! does.
 //!
-//! The parts: `photo` and `normalized` (and `first_frame`, `last_frame` where asked for) as files;
+//! The parts: `photo` and `normalized` (and `first_frame`, `last_frame` where configured) as files;
 //! `cam_id`, `timestamp`, `bbox`, `detectorParams`, `bs_type` and `labels` as fields. 2xx is
-//! delivered; 408, 425, 429 and 5xx are tried again.
+//! delivered; 408, 425, 429 and 5xx are retried.
 
 mod params;
 
@@ -13,7 +13,7 @@ use ocellus_plugin::{
 use serde::Deserialize;
 use serde_json::json;
 
-/// As `MANIFEST.settings_schema` has them.
+/// The settings of `MANIFEST.settings_schema`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -69,7 +69,7 @@ impl Router for Http {
     }
 }
 
-/// The part that a picture travels in, without the file's extension.
+/// Name of a picture's part, which is also its file name without the extension.
 fn part_name(picture: Picture) -> &'static str {
     match picture {
         Picture::Photo => "photo",
@@ -81,7 +81,7 @@ fn part_name(picture: Picture) -> &'static str {
 
 fn file(info: &PictureInfo) -> Part {
     let extension = if info.content_type == "image/png" { "png" } else { "jpg" };
-    // The name that the video worker gives to the file of `photo`.
+    // The file name of `photo` in the video worker's requests.
     let stem = if info.picture == Picture::Photo { "full_frame" } else { part_name(info.picture) };
     Part::picture(part_name(info.picture), format!("{stem}.{extension}"), info.picture)
 }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_sent_only_where_there_is_one() {
+    fn the_token_is_sent_if_set() {
         let names = |token: &str| -> Vec<String> {
             let request = Http(Settings { token: token.into() }).encode(post(WHOLE)).unwrap();
             request.headers.into_iter().map(|h| format!("{}: {}", h.name, h.value)).collect()
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_history_is_sent_where_there_is_one() {
+    fn the_history_is_sent_if_present() {
         let point = |timestamp, interpolated| TrackPoint {
             frame: 0,
             time: 0.0,
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_judged_by_their_status() {
+    fn responses_are_interpreted_by_their_status() {
         let judge = |status, headers: &[(&str, &str)]| {
             let header = |(name, value): &(&str, &str)| Header { name: (*name).into(), value: (*value).into() };
             Http(Settings::default()).judge(status, headers.iter().map(header).collect(), vec![])

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::part_name;
 
-/// The photo's top left corner in the frame: all boxes are given in pixels of the photo.
+/// The photo's top left corner in the frame, since all boxes are in pixels of the photo.
 pub(crate) fn origin(post: &Post) -> (i32, i32) {
     post.pictures.iter().find(|p| p.picture == Picture::Photo).map_or((0, 0), |p| (p.region.left, p.region.top))
 }

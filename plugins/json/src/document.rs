@@ -1,4 +1,4 @@
-//! The document of a post.
+//! JSON document of a post.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ocellus_plugin::{
@@ -7,8 +7,8 @@ use ocellus_plugin::{
 };
 use serde_json::{Map, Value, json};
 
-/// The document; `content` gives what it holds of the picture at a place of the post's list beside
-/// its type and size.
+/// Makes the document. `content` returns the content of the picture at an index of the post's list,
+/// in addition to its type and size.
 pub(crate) fn of(
     post: &Post,
     content: impl Fn(usize) -> Result<Option<(&'static str, Value)>, String>,

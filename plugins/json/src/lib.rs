@@ -2,7 +2,7 @@
 //! recommends: `type`, `timestamp` and `data`.
 //!
 //! Its pictures are signed URLs, or base64 in the document, or left out. Boxes are in pixels of the
-//! frame. 2xx is delivered; 408, 425, 429 and 5xx are tried again.
+//! frame. 2xx is delivered; 408, 425, 429 and 5xx are retried.
 
 mod document;
 
@@ -13,28 +13,28 @@ use ocellus_plugin::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// As `MANIFEST.settings_schema` has them.
+/// The settings of `MANIFEST.settings_schema`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// Sent as `Authorization: Bearer <token>`; empty sends no such header.
     pub token: String,
-    /// What the document holds of pictures.
+    /// Form of pictures in the document.
     pub pictures: Pictures,
-    /// For how long the URLs of pictures are valid.
+    /// Validity of the pictures' URLs, in seconds.
     pub url_seconds: u32,
 }
 
-/// What the document holds of pictures.
+/// Form of pictures in the document.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Pictures {
     /// URLs that need no token.
     #[default]
     Urls,
-    /// The files themselves.
+    /// The files in base64.
     Base64,
-    /// Nothing.
+    /// No content.
     None,
 }
 
@@ -89,7 +89,7 @@ impl Router for Json {
 }
 
 impl Json {
-    /// What the document holds of a picture beside its size: a key with its value.
+    /// The content of a picture in the document: a key with its value.
     fn content(&self, post: &Post, index: usize) -> Result<Option<(&'static str, Value)>, String> {
         let unavailable = |error: PictureUnavailable| format!("a picture of {} is not available: {error:?}", post.id);
         match self.0.pictures {
@@ -97,7 +97,7 @@ impl Json {
             Pictures::Base64 => Ok(Some(("base64", document::base64(&picture(index).map_err(unavailable)?)))),
             Pictures::Urls => match picture_url(index, self.0.url_seconds) {
                 Ok(url) => Ok(Some(("url", url.into()))),
-                // Frames of a track's beginning and end have no URL.
+                // The first and the last frame of a track have no URL.
                 Err(PictureUnavailable::NoUrl) if !is_of_best_shot(post, index) => Ok(None),
                 Err(PictureUnavailable::NoUrl) => {
                     Err("pictures have no URLs while the server has no --public-url and listens on all addresses"
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_a_document_of_the_standards_form() {
+    fn an_object_is_a_document_of_standard_webhooks() {
         let document = document(Settings { pictures: Pictures::None, ..Settings::default() }, post());
         let best = json!({"frame": 50, "time": 2.0, "timestamp": "2021-07-01T07:52:16.822Z",
             "bbox": [620, 380, 1383, 1143], "score": 0.9, "quality": 0.79995});
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_history_is_in_the_document_where_there_is_one() {
+    fn the_history_is_in_the_document_if_present() {
         let PostMoment { frame, time, timestamp, bbox, .. } = moment(1);
         let point = TrackPoint { frame, time, timestamp, bbox, interpolated: true };
         let settings = Settings { pictures: Pictures::None, ..Settings::default() };
@@ -196,13 +196,13 @@ mod tests {
 
     #[test]
     fn a_picture_that_cannot_be_read_fails_the_delivery() {
-        // There are none outside of a server.
+        // Outside of a server there are no pictures.
         let error = Json(Settings { pictures: Pictures::Base64, ..Settings::default() }).encode(post()).unwrap_err();
         assert!(error.contains("7-1-car-44-0"), "{error}");
     }
 
     #[test]
-    fn the_token_is_sent_only_where_there_is_one() {
+    fn the_token_is_sent_if_set() {
         let names = |token: &str| -> Vec<String> {
             let settings = Settings { token: token.into(), pictures: Pictures::None, ..Settings::default() };
             let headers = Json(settings).encode(post()).unwrap().headers;

@@ -1,13 +1,13 @@
 //! `nested`: a filter that drops boxes within a larger one of the same type, before tracking.
 //!
-//! Detectors see a torso in a person and a bonnet in a car; the overlap of two such boxes
-//! (intersection over union) is too small for the detector's own suppression to notice. For
+//! Detectors also report the torso of a person or the bonnet of a car; the overlap of two such
+//! boxes (intersection over union) is too small for non-maximum suppression. For
 //! `stream_data_filter`.
 
 use ocellus_plugin::{Detection, Filter, FrameInfo, Manifest, Rect, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
 
-/// As `MANIFEST.settings_schema` has them.
+/// The settings of `MANIFEST.settings_schema`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_and_twins_stay() {
+    fn neighbours_and_equal_boxes_stay() {
         assert_eq!(judged(&[[0.0, 0.0, 100.0, 200.0], [50.0, 0.0, 140.0, 200.0]]), [Verdict::Keep, Verdict::Keep]);
         assert_eq!(judged(&[[0.0, 0.0, 50.0, 50.0], [0.0, 0.0, 50.0, 50.0]]), [Verdict::Keep, Verdict::Keep]);
     }

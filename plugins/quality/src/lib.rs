@@ -1,9 +1,10 @@
-//! `quality`: a filter of shots whose quality is below a minimum. They still extend their tracks.
+//! `quality`: a filter that drops shots whose quality is below a minimum. They still extend their
+//! tracks.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
 
-/// As `MANIFEST.settings_schema` has them.
+/// The settings of `MANIFEST.settings_schema`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_minimum_itself_is_good_enough() {
+    fn the_minimum_is_inclusive() {
         let size = Size { width: 640, height: 480 };
         let settings = serde_json::from_str(r#"{"min": 0.5}"#).unwrap();
         let mut filter =

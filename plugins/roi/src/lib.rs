@@ -1,10 +1,10 @@
-//! `roi`: a filter of shots whose centre lies outside of a rectangle. They still extend their
-//! tracks.
+//! `roi`: a filter that drops shots whose centre lies outside of a rectangle. They still extend
+//! their tracks.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Rect, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
 
-/// As `MANIFEST.settings_schema` has them.
+/// The settings of `MANIFEST.settings_schema`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -16,7 +16,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Roi(Option<Rect>);
 
-/// Parses `WxH+X+Y`; the schema has checked the form, but a number may still be too large.
+/// Parses `WxH+X+Y`; the schema has checked the format, but a number may still be too large.
 fn parse(text: &str) -> Result<Rect, String> {
     let parsed = (|| {
         let (size, position) = text.split_once('+')?;
@@ -29,7 +29,7 @@ fn parse(text: &str) -> Result<Rect, String> {
     parsed.ok_or_else(|| format!("{text:?} is no rectangle: expected WxH+X+Y in pixels"))
 }
 
-/// The left and top edge belong to the rectangle, the right and bottom do not.
+/// The left and top edges are inclusive, the right and bottom ones exclusive.
 fn judge(roi: &Rect, rect: &Rect) -> Verdict {
     let at = rect.center();
     let inside = at.x >= roi.left && at.x < roi.right && at.y >= roi.top && at.y < roi.bottom;
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn rectangles_that_are_none() {
+    fn invalid_rectangles_are_errors() {
         for bad in ["0x10+0+0", "10x10", "99999999999x1+0+0", "10x10+0+0+0"] {
             assert!(parse(bad).is_err(), "{bad}");
         }

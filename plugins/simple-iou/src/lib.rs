@@ -1,20 +1,20 @@
 //! `simple_iou`: a tracker that associates boxes by their overlap (IoU).
 //!
-//! A detection continues the track whose expected or last box it overlaps (intersection over union)
-//! by at least `overlap_threshold`; among all such pairings of a frame the one with the greatest
-//! sum of overlaps is taken. Where a track is expected follows from its motion ([`Kalman`]), in
-//! seconds. A track that the frame before did not show needs more overlap ([`doubtful_overlap`]),
-//! and yields to those that it showed ([`recency`]); a detection that is left over continues it,
-//! too, where it lies no further off than its motion allows ([`REACH`], [`nearness`]), unless the
-//! settings ask for more overlap than a doubtful match needs.
+//! A detection continues the track whose predicted or last box it overlaps (intersection over
+//! union) by at least `overlap_threshold`; among all matchings of a frame the one with the greatest
+//! sum of overlaps is chosen. Predictions follow from the track's motion ([`Kalman`]), in seconds.
+//! A track that was missed in the previous frame needs more overlap ([`doubtful_overlap`]), and has
+//! a lower weight than others ([`recency`]). An unmatched detection also continues such a track
+//! within the reach of its motion ([`REACH`], [`nearness`]), unless `overlap_threshold` reaches the
+//! overlap of a doubtful match.
 //!
 //! Detections whose score is below `min_score` are weak. As in ByteTrack (Zhang et al. 2022,
-//! arXiv:2110.06864) they continue tracks that the frame before showed and that are left over, and
-//! never open one. Any other detection that continues no track opens one.
+//! arXiv:2110.06864) they continue tracks that were detected in the previous frame and are still
+//! unmatched, and never open one. Any other unmatched detection opens a track.
 //!
-//! A track closes when nothing was seen of it for more than `miss_interval` seconds of stream time,
-//! at a hard cut, or when it has become `max_duration_frames` long; later detections of the same
-//! thing are a new track.
+//! A track closes when it was not detected for more than `miss_interval` seconds of stream time, at
+//! a hard cut, or when it reaches `max_duration_frames`; later detections of the same object are a
+//! new track.
 
 use std::{collections::BTreeMap, fmt::Display, mem};
 
@@ -24,12 +24,12 @@ use ocellus_plugin::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// As `MANIFEST.settings_schema` has them.
+/// The settings of `MANIFEST.settings_schema`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Least intersection over union, 0 to 1, with a track that the frame before showed. Boxes that
-    /// do not overlap at all never match there.
+    /// Least intersection over union, 0 to 1, with a track that was detected in the previous frame.
+    /// Disjoint boxes never match there.
     pub overlap_threshold: f32,
     /// Detections with a lower score are weak: they only continue tracks.
     pub min_score: f32,
@@ -61,24 +61,25 @@ impl Settings {
 }
 
 /// Squared Mahalanobis distance ([`Kalman::distance`]) up to which a detection continues a track
-/// that was out of sight: the 0.6 quantile of the chi-squared distribution of four degrees of
-/// freedom. With the 0.95 that DeepSORT uses beside the appearance, a person of TUD-Stadtmitte goes
-/// on as another (IDF1 .74 in place of .80).
+/// that was missed: the 0.6 quantile of the chi-squared distribution with four degrees of freedom.
+/// With
+/// 0.95, which DeepSORT uses together with appearance, a person of TUD-Stadtmitte continues
+/// another's track (IDF1 .74 instead of .80).
 const REACH: f64 = 4.0;
 
-/// Names the form of [`Tracks`] as postcard.
+/// Tag of the format of a state: [`Tracks`] in postcard.
 const SCHEMA_TAG: &str = "simple_iou/2";
-/// The form that 0.1.0 wrote, as JSON: without motion.
+/// The format of 0.1.0: JSON, without motion.
 const SCHEMA_TAG_0_1: &str = "simple_iou/1";
 
-/// The state: what a snapshot holds.
+/// The state of a session, as in a snapshot.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Tracks {
     /// The greatest id given so far.
     last_id: u64,
-    /// Stream time that the predictions are for, in seconds.
+    /// Stream time of the predictions, in seconds.
     time: f64,
-    /// In the order in which they began.
+    /// Open tracks, in the order in which they began.
     open: Vec<Track>,
 }
 
@@ -87,7 +88,7 @@ struct Track {
     id: u64,
     first_frame: u64,
     detections: u64,
-    /// When it was last seen, and where.
+    /// Stream time of its last detection, whose box follows.
     time: f64,
     rect: [f32; 4],
     #[serde(serialize_with = "write", deserialize_with = "read")]
@@ -95,7 +96,7 @@ struct Track {
 }
 
 impl Track {
-    /// To be given its first detection, which is `rect`.
+    /// A track without detections yet; the first will be `rect`.
     fn new(id: u64, first_frame: u64, rect: &tracking::Rect) -> Self {
         Self { id, first_frame, detections: 0, time: 0.0, rect: [0.0; 4], motion: Kalman::new(rect) }
     }
@@ -114,7 +115,7 @@ impl Track {
     }
 }
 
-/// The state as 0.1.0 wrote it.
+/// The state of 0.1.0.
 #[derive(Deserialize)]
 struct Tracks0_1 {
     last_id: u64,
@@ -130,7 +131,7 @@ struct Track0_1 {
 }
 
 impl From<Tracks0_1> for Tracks {
-    /// The tracks go on at rest, as far as is known.
+    /// The tracks start with zero velocity, which is not known.
     fn from(old: Tracks0_1) -> Self {
         let time = old.open.values().map(|track| track.time).fold(0.0, f64::max);
         let track = |(id, Track0_1 { first_frame, time, rect, detections }): (u64, Track0_1)| {
@@ -163,7 +164,7 @@ impl Tracker for SimpleIou {
     const MANIFEST: Manifest = Manifest {
         name: "simple_iou",
         version: env!("CARGO_PKG_VERSION"),
-        description: "Tracks boxes by their overlap with where they are expected from frame to frame.",
+        description: "Tracks boxes by their overlap with predicted boxes from frame to frame.",
         settings_schema: r#"{
             "type": "object",
             "additionalProperties": false,
@@ -189,7 +190,7 @@ impl Tracker for SimpleIou {
 
     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
         let lifetime = self.settings.lifetime();
-        // After a cut, a box in the same place is something else.
+        // After a cut, a box in the same place is another object.
         let mut closed = if frame.cut {
             self.finish()
         } else {
@@ -226,7 +227,7 @@ impl Tracks {
         self.open.extract_if(.., |track| over(track)).map(|track| track.id).collect()
     }
 
-    /// The track of each detection. One that continues none opens one, unless it is weak.
+    /// The track of each detection. One that continues no track opens one, unless it is weak.
     fn associate(&mut self, frame: &FrameInfo, detections: &[Detection], settings: &Settings) -> Vec<Option<u64>> {
         let before = mem::replace(&mut self.time, frame.time);
         self.open.iter_mut().for_each(|track| track.motion.predict(frame.time - before));
@@ -258,8 +259,8 @@ impl Tracks {
         ids
     }
 
-    /// For each detection the place of its track, if it continues one. `before`: stream time of the
-    /// last frame.
+    /// For each detection the index of its track, if it continues one. `before`: stream time of the
+    /// previous frame.
     fn matched(&self, before: f64, detections: &[Detection], settings: &Settings) -> Vec<Option<usize>> {
         let rects: Vec<tracking::Rect> = detections.iter().map(|d| d.rect.into()).collect();
         let expected: Vec<tracking::Rect> = self.open.iter().map(|track| track.motion.rect()).collect();
@@ -270,7 +271,7 @@ impl Tracks {
         let overlap = |d: usize, t: usize| {
             let (rect, expected, track) = (rects.get(d)?, expected.get(t)?, self.open.get(t)?);
             let expected = rect.iou(expected);
-            // What stands still all at once is where it was.
+            // An object that stops suddenly is at its last box, not at the predicted one.
             let last = if track.time >= before { rect.iou(&track.last()) } else { 0.0 };
             let overlap = if expected > last { expected } else { last };
             (overlap > 0.0).then_some(overlap)

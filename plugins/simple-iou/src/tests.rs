@@ -1,5 +1,5 @@
-//! Covers: what continues a track and what opens one, motion, weak detections, closing, and states
-//! of this build and of 0.1.0.
+//! Covers: continuing and opening of tracks, motion, weak detections, closing, and states of this
+//! version and of 0.1.0.
 
 use ocellus_plugin::Size;
 use proptest::prelude::*;
@@ -48,7 +48,7 @@ fn every_track_closes_at_a_cut() {
 }
 
 #[test]
-fn a_track_that_may_be_five_frames_long_ends_with_its_fifth_frame() {
+fn a_track_with_a_maximum_of_five_frames_ends_with_its_fifth() {
     let mut tracker = tracker(Settings { max_duration_frames: 5, ..Settings::default() });
     let closed: Vec<_> = (0..7).map(|i| tracker.update(frame(i), vec![at(0.0)]).unwrap()).collect();
     assert_eq!(closed[4], Update { ids: vec![Some(1)], closed: vec![1] });
@@ -65,7 +65,7 @@ fn frames_without_a_detection_count_only_when_boxes_are_interpolated() {
 }
 
 #[test]
-fn one_frame_a_second_off_the_whole_second_does_not_tear_a_track() {
+fn one_frame_per_second_at_fractional_times_does_not_split_a_track() {
     let mut tracker = tracker(Settings::default());
     for (index, time) in [(0, 1.2), (1, 2.2)] {
         assert_eq!(tracker.update(FrameInfo { time, ..frame(index) }, vec![at(0.0)]).unwrap().ids, [Some(1)]);
@@ -73,7 +73,7 @@ fn one_frame_a_second_off_the_whole_second_does_not_tear_a_track() {
 }
 
 #[test]
-fn skipped_frames_do_not_make_a_track_longer_than_it_may_be() {
+fn skipped_frames_do_not_extend_a_track_beyond_the_maximum() {
     let mut tracker = tracker(Settings { max_duration_frames: 5, ..Settings::default() });
     tracker.update(frame(0), vec![at(0.0)]).unwrap();
     assert_eq!(tracker.update(frame(7), vec![at(0.0)]).unwrap().ids, [Some(2)]);
@@ -84,13 +84,13 @@ fn weak(left: f32) -> Detection {
     Detection { score: 0.1, ..at(left) }
 }
 
-fn choosy() -> SimpleIou {
+fn with_min_score() -> SimpleIou {
     tracker(Settings { min_score: 0.3, ..Settings::default() })
 }
 
 #[test]
-fn what_moves_is_expected_where_it_will_be() {
-    // Faster than its width from look to look once frames are missing.
+fn a_moving_box_is_predicted() {
+    // It moves by more than its width between detections once frames are missing.
     let mut tracker = tracker(Settings::default());
     for i in 0..10 {
         assert_eq!(tracker.update(frame(i), vec![at(4.0 * i as f32)]).unwrap().ids, [Some(1)]);
@@ -100,21 +100,21 @@ fn what_moves_is_expected_where_it_will_be() {
 }
 
 #[test]
-fn what_was_out_of_sight_goes_on_beyond_the_overlap_where_its_motion_allows_that() {
+fn a_missed_track_continues_within_reach_of_its_motion() {
     let seen_again = |overlap_threshold: f32, left: f32| {
         let mut tracker = tracker(Settings { overlap_threshold, miss_interval: 3.0, ..Settings::default() });
         (0..10).for_each(|i| drop(tracker.update(frame(i), vec![at(3.0 * i as f32)]).unwrap()));
         (10..25).for_each(|i| drop(tracker.update(frame(i), vec![])));
         tracker.update(frame(25), vec![at(left)]).unwrap().ids
     };
-    // Expected at 75; this one overlaps it by a third.
+    // Predicted at 75; this one overlaps it by a third.
     assert_eq!(seen_again(0.25, 70.0), [Some(1)]);
     assert_eq!(seen_again(0.25, 120.0), [Some(2)], "too far off");
     assert_eq!(seen_again(0.5, 70.0), [Some(2)], "more overlap is asked for");
 }
 
 #[test]
-fn what_stops_all_at_once_is_found_where_it_was() {
+fn a_box_that_stops_suddenly_matches_its_last_position() {
     let mut tracker = tracker(Settings::default());
     for i in 0..30 {
         let left = 5.0 * i.min(20) as f32;
@@ -123,10 +123,10 @@ fn what_stops_all_at_once_is_found_where_it_was() {
 }
 
 #[test]
-fn motion_is_in_seconds_whatever_the_frame_rate() {
+fn motion_in_seconds_is_independent_of_the_frame_rate() {
     for every in [1, 2, 4] {
         let mut tracker = tracker(Settings { overlap_threshold: 0.2, ..Settings::default() });
-        // A pixel and a half a tenth of a second.
+        // 1.5 pixels in a tenth of a second.
         for i in (0..40).step_by(every) {
             let ids = tracker.update(frame(i), vec![at(1.5 * i as f32)]).unwrap().ids;
             assert_eq!(ids, [Some(1)], "{i} of each {every}th");
@@ -137,11 +137,11 @@ fn motion_is_in_seconds_whatever_the_frame_rate() {
 
 #[test]
 fn weak_detections_continue_a_track_and_open_none() {
-    let mut tracker = choosy();
+    let mut tracker = with_min_score();
     assert_eq!(tracker.update(frame(0), vec![weak(0.0)]).unwrap().ids, [None]);
     assert_eq!(tracker.update(frame(1), vec![at(0.0)]).unwrap().ids, [Some(1)]);
     assert_eq!(tracker.update(frame(2), vec![weak(1.0), weak(50.0)]).unwrap().ids, [Some(1), None]);
-    // Nothing of the track in one frame: a weak detection is not enough to find it again.
+    // Missed in one frame: a weak detection does not continue it any more.
     tracker.update(frame(3), vec![]).unwrap();
     assert_eq!(tracker.update(frame(4), vec![weak(1.0)]).unwrap().ids, [None]);
     assert_eq!(tracker.update(frame(5), vec![at(1.0)]).unwrap().ids, [Some(1)]);
@@ -149,13 +149,13 @@ fn weak_detections_continue_a_track_and_open_none() {
 
 #[test]
 fn a_weak_detection_does_not_take_a_track_from_another() {
-    let mut tracker = choosy();
+    let mut tracker = with_min_score();
     tracker.update(frame(0), vec![at(0.0)]).unwrap();
     assert_eq!(tracker.update(frame(1), vec![weak(0.0), at(3.0)]).unwrap().ids, [None, Some(1)]);
 }
 
 #[test]
-fn a_track_of_the_frame_before_keeps_its_detection_from_one_that_was_missed() {
+fn a_recent_track_takes_precedence_over_a_missed_one() {
     let mut tracker = tracker(Settings::default());
     tracker.update(frame(0), vec![at(0.0), at(4.0)]).unwrap();
     (1..6).for_each(|i| drop(tracker.update(frame(i), vec![at(4.0)]).unwrap()));
@@ -175,14 +175,14 @@ fn a_track_that_was_missed_needs_more_overlap() {
 }
 
 #[test]
-fn with_an_interval_of_0_each_detection_is_a_track_of_its_own() {
+fn with_an_interval_of_0_each_frame_starts_a_new_track() {
     let mut tracker = tracker(Settings { miss_interval: 0.0, ..Settings::default() });
     let ids: Vec<_> = (0..3).map(|i| tracker.update(frame(i), vec![at(0.0)]).unwrap().ids).collect();
     assert_eq!(ids, [[Some(1)], [Some(2)], [Some(3)]]);
 }
 
 #[test]
-fn a_state_of_0_1_is_taken_over() {
+fn a_state_of_0_1_is_restored() {
     let bytes = br#"{"last_id":7,"open":{"4":{"first_frame":2,"time":0.8,"rect":[0.0,0.0,10.0,10.0],"detections":6},
         "7":{"first_frame":8,"time":0.9,"rect":[100.0,0.0,110.0,10.0],"detections":2}}}"#;
     let mut tracker = tracker(Settings { max_duration_frames: 9, ..Settings::default() });
@@ -192,7 +192,7 @@ fn a_state_of_0_1_is_taken_over() {
 }
 
 #[test]
-fn a_state_of_another_form_is_refused() {
+fn a_state_of_another_format_is_refused() {
     let mut tracker = tracker(Settings::default());
     assert!(tracker.restore(State { schema_tag: "deep_sort/1".into(), bytes: vec![] }).is_err());
     for schema_tag in [SCHEMA_TAG, SCHEMA_TAG_0_1] {
@@ -202,7 +202,7 @@ fn a_state_of_another_form_is_refused() {
 
 proptest! {
     #[test]
-    fn ids_are_unique_and_a_restored_session_goes_on_the_same(
+    fn ids_are_unique_and_a_restored_session_continues(
         frames in prop::collection::vec(prop::collection::vec((0f32..100.0, 0f32..1.0), 0..6), 1..30),
         cut in 0usize..30,
     ) {

@@ -1,12 +1,13 @@
-//! `size`: a filter of shots that are too small or too large. They still extend their tracks.
+//! `size`: a filter that drops shots that are too small or too large. They still extend their
+//! tracks.
 //!
-//! The minimum is compared with the shorter side of the box and the maximum with the longer, so
-//! that both sides of a box that passes are between the two.
+//! The minimum applies to the shorter side of the box and the maximum to the longer one, so that
+//! both sides of an accepted box lie between the two.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Rect, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
 
-/// As `MANIFEST.settings_schema` has them: in pixels, 0 is no limit.
+/// The settings of `MANIFEST.settings_schema`: in pixels, 0 for no limit.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -21,7 +22,7 @@ pub struct Settings {
 pub struct Size(Settings);
 
 impl Size {
-    /// `within`: the frame; the part of a box beyond its edge does not count.
+    /// `within`: size of the frame, to which the box is clipped.
     fn judge(&self, rect: &Rect, within: ocellus_plugin::Size) -> Verdict {
         let (width, height) = (within.width as f32, within.height as f32);
         let rect = Rect {
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shorter_side_must_reach_the_minimum_and_the_longer_not_pass_the_maximum() {
+    fn the_minimum_applies_to_the_shorter_side_and_the_maximum_to_the_longer() {
         let both = r#"{"min": 60, "max": 100}"#;
         assert_eq!(rule(both, 60.0, 100.0), None);
         assert_eq!(rule(both, 59.0, 100.0).as_deref(), Some("min"));

@@ -1,18 +1,18 @@
-//! `track-length`: a filter of objects whose track is too short.
+//! `track-length`: a filter that drops objects whose track is too short.
 //!
-//! The length counts the frames from the first detection to the last; those between in which
-//! nothing was seen count unless `count_gaps` is off.
+//! The length is the number of frames from the first detection to the last; frames without a
+//! detection count unless `count_gaps` is off.
 
 use ocellus_plugin::{Filter, Manifest, Object, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
 
-/// As `MANIFEST.settings_schema` has them.
+/// The settings of `MANIFEST.settings_schema`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// Least length in frames.
     pub min: u64,
-    /// Whether frames in which nothing was seen of the track count.
+    /// Whether frames without a detection count.
     pub count_gaps: bool,
 }
 
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gaps_count_for_the_length_unless_they_are_not_to() {
+    fn gaps_count_unless_count_gaps_is_off() {
         let filter = |settings| TrackLength(serde_json::from_str(settings).unwrap());
         let moment = |frame| {
             let rect = Rect { left: 0.0, top: 0.0, right: 9.0, bottom: 9.0 };
