@@ -1,4 +1,4 @@
-//! Folders that are within the program: cargo does not follow them by itself.
+//! Change detection for embedded folders, which cargo does not track itself.
 
 fn main() {
     for folder in ["../plugin", "../tracking", "../../wit/v0.1", "templates", "build.rs"] {

@@ -1,4 +1,4 @@
-//! New plugin projects: a crate that compiles as it is, with a copy of the SDK.
+//! New plugin projects: a crate that compiles unchanged, with a copy of the SDK.
 
 use std::{fs, path::Path, str::FromStr};
 
@@ -10,15 +10,15 @@ static TRACKING: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../tracking");
 static WIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../wit/v0.1");
 const SDK_MANIFEST: &str = include_str!("../../Cargo.toml");
 
-/// Where the copy of the SDK lies within a new plugin.
+/// Folder of the SDK's copy within a new plugin.
 const CARRIED: &str = "ocellus";
 
-/// The template that a new plugin begins with.
+/// Template of a new plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Drops shots that are too wide for their height.
     Filter,
-    /// Takes the nearest detection for the same thing.
+    /// Associates each detection with the nearest track.
     Tracker,
     /// Posts objects as JSON.
     Router,
@@ -47,11 +47,10 @@ impl Kind {
     }
 }
 
-/// Writes a plugin called `name` into the new folder `to`.
+/// Creates a plugin called `name` in the new folder `to`.
 ///
 /// # Errors
-/// The name is not one for a crate and a plugin, the folder exists already, or it cannot be
-/// written.
+/// The name is invalid for a crate or a plugin, the folder exists already, or it cannot be written.
 pub fn begin(kind: Kind, name: &str, to: &Path) -> Result<()> {
     let mut bytes = name.bytes();
     let sound = bytes.next().is_some_and(|b| b.is_ascii_lowercase())
@@ -86,7 +85,7 @@ pub fn begin(kind: Kind, name: &str, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `red-cars` as `RedCars`.
+/// Converts `red-cars` to `RedCars`.
 fn camel_case(name: &str) -> String {
     let word = |word: &str| {
         let mut letters = word.chars();
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_made_types() {
+    fn names_become_types() {
         assert_eq!(camel_case("red-cars-2"), "RedCars2");
         assert_eq!(camel_case("x"), "X");
     }

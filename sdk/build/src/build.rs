@@ -1,4 +1,4 @@
-//! Components from source: core modules by cargo, components by wit-component.
+//! Build of components: core modules by cargo, components by wit-component.
 
 use std::{
     fs,
@@ -11,9 +11,9 @@ use serde::Deserialize;
 
 use crate::{TRIPLE, Toolchain};
 
-/// Compiles the crate or workspace in `source` and leaves its components in `to`, named as their
-/// crates; their paths. cargo works in `target`, where one is given. A component that did not
-/// change is not written, so that a running server does not load it again.
+/// Compiles the crate or workspace in `source` and writes its components to `to`, named after their
+/// crates; returns their paths. `target`: cargo's target folder, where given. An unchanged
+/// component is not written, so that a running server does not reload it.
 ///
 /// # Errors
 /// There is no compiler for WebAssembly, cargo fails, the crate is no plugin, or a file cannot be
@@ -41,8 +41,8 @@ struct Artifact {
     filenames: Vec<PathBuf>,
 }
 
-/// Runs a build; the core modules that it made. cargo's messages name them, since the folder also
-/// holds those of earlier states of the source.
+/// Runs a build and returns its core modules, by cargo's messages: the folder may also contain
+/// outdated ones.
 fn modules(build: &mut Command) -> Result<Vec<PathBuf>> {
     let output = build
         .arg("--message-format=json-render-diagnostics")
@@ -72,7 +72,7 @@ fn component(module: &Path, to: &Path) -> Result<PathBuf> {
         .with_context(|| format!("{name} cannot be made a component"))?;
     let out = to.join(format!("{name}.wasm"));
     if fs::read(&out).ok().as_ref() != Some(&component) {
-        // Renamed into place: a server that watches the folder never loads half of it.
+        // Renamed into place, so that a server that watches the folder never loads a partial file.
         let part = out.with_extension("part");
         fs::write(&part, &component)
             .and_then(|()| fs::rename(&part, &out))

@@ -1,7 +1,7 @@
-//! Plugin projects: beginning one ([`begin`]), compiling it ([`build`]).
+//! Plugin projects: creation ([`begin`]) and build ([`build`]).
 //!
-//! The program that links this crate carries the SDK, the crates of `sdk/` and the contract of
-//! `wit/`, so that authors need no checkout. It runs no tool but cargo.
+//! The program that links this crate embeds the SDK, the crates of `sdk/` and the contract of
+//! `wit/`, so that authors need no checkout. It runs no tool except cargo.
 
 #![warn(missing_docs)]
 

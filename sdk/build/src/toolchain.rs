@@ -6,19 +6,19 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The target that plugins are compiled for: without WASI, so that they import nothing of it.
+/// Target of plugins: without WASI, so that they cannot import it.
 pub const TRIPLE: &str = "wasm32-unknown-unknown";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
 /// A Rust compiler that can compile for [`TRIPLE`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Toolchain {
-    /// The toolchain in use has the target.
+    /// The active toolchain, which has the target.
     Rustup,
     /// Debian's compiler, which builds the standard library from its source:
     /// [`Toolchain::DEBIAN_PACKAGES`].
     Debian {
-        /// The program's name.
+        /// Name of the linker.
         linker: String,
     },
 }
@@ -33,10 +33,10 @@ impl fmt::Display for Toolchain {
 }
 
 impl Toolchain {
-    /// What to install for [`Toolchain::Debian`].
+    /// Packages of [`Toolchain::Debian`].
     pub const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "rust-web-src", "lld-19"];
 
-    /// The one that is installed, the toolchain in use first.
+    /// Finds an installed toolchain, the active one first.
     pub fn find() -> Option<Self> {
         if folder_of("rustc", &["target-libdir", "--target", TRIPLE]).is_some() {
             return Some(Self::Rustup);
@@ -58,7 +58,7 @@ impl Toolchain {
     }
 }
 
-/// A folder that a compiler prints, if it exists.
+/// The folder that a compiler prints, if it exists.
 fn folder_of(rustc: &str, print: &[&str]) -> Option<PathBuf> {
     let output = Command::new(rustc).arg("--print").args(print).output().ok().filter(|o| o.status.success())?;
     let folder = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());

@@ -1,8 +1,8 @@
-//! `{name}`: a filter of shots that are too wide for their height.
+//! `{name}`: a filter that drops shots that are too wide for their height.
 //!
-//! Begin here: declare the settings in `MANIFEST` and the stages in `STAGES`, and answer with a
-//! verdict for each item. A rejection needs a rule and a value, so that a user can find out why
-//! something is not there.
+//! Start here: declare the settings in `MANIFEST` and the stages in `STAGES`, and return a verdict
+//! for each item. A rejection needs a rule and a value, so that a user can find out why an object
+//! is missing.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Greatest width by height.
+    /// Greatest ratio of width to height.
     max_ratio: f32,
 }
 
@@ -32,7 +32,7 @@ impl Filter for {type} {
             "type": "object",
             "additionalProperties": false,
             "properties": {
-                "max_ratio": {"type": "number", "minimum": 0, "default": 2, "description": "Greatest width by height."}
+                "max_ratio": {"type": "number", "minimum": 0, "default": 2, "description": "Greatest ratio of width to height."}
             }
         }"#,
         ..Manifest::DEFAULT

@@ -1,7 +1,7 @@
 //! `{name}`: a router that posts objects as JSON.
 //!
-//! Begin here: `encode` makes a request of an object, `judge` says what the response means. The
-//! server sends, retries and records; requests go to no host but the one that the user named.
+//! Start here: `encode` makes a request of an object, `judge` interprets the response. The server
+//! sends, retries and records; requests only go to the host that the user configured.
 
 use ocellus_plugin::{Body, Header, Manifest, Outcome, Post, Request, Router};
 use serde::Deserialize;
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_busy_receiver_is_tried_again() {
+    fn a_post_to_a_busy_receiver_is_retried() {
         assert!(matches!({type}.judge(503, vec![], vec![]), Outcome::Retry(None)));
         assert!(matches!({type}.judge(400, vec![], vec![]), Outcome::Refused(_)));
     }

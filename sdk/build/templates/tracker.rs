@@ -1,7 +1,7 @@
 //! `{name}`: a tracker that associates each detection with the nearest track.
 //!
-//! Begin here: `update` is called for every frame and gives each detection the id of its track. Ids
-//! start at 1, rise, and are never used again; a track closes once. `snapshot` and `restore` let a
+//! Start here: `update` is called for every frame and returns the track id of each detection. Ids
+//! start at 1, increase, and are never reused; a track closes once. `snapshot` and `restore` let a
 //! newer build take over in the middle of a job.
 
 use ocellus_plugin::{Detection, FrameInfo, Manifest, Point, State, StreamInfo, Tracker, Update};
@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Pixels that a centre may move from frame to frame.
+    /// Distance in pixels that a centre may move from frame to frame.
     reach: f32,
-    /// Seconds of stream time after which a track that was not seen closes.
+    /// Seconds of stream time without a detection after which a track closes.
     miss_interval: f64,
 }
 
@@ -55,8 +55,8 @@ impl Tracker for {type} {
             "type": "object",
             "additionalProperties": false,
             "properties": {
-                "reach": {"type": "number", "minimum": 0, "default": 50, "description": "Pixels that a thing may move from frame to frame."},
-                "miss_interval": {"type": "number", "minimum": 0, "default": 1, "description": "Seconds after which a track that was not seen closes."}
+                "reach": {"type": "number", "minimum": 0, "default": 50, "description": "Distance in pixels that an object may move from frame to frame."},
+                "miss_interval": {"type": "number", "minimum": 0, "default": 1, "description": "Seconds without a detection after which a track closes."}
             }
         }"#,
         ..Manifest::DEFAULT

@@ -1,19 +1,20 @@
-//! Facts about an object that are posted: what networks say of it, and what filters noted.
+//! Posted facts about an object: features by networks and attributes by filters.
 
 use crate::Attribute;
 
-/// What a network says of an object.
+/// Classification of an object by a network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Feature<'a> {
-    /// What it is about: `color`.
+    /// Name of the feature: `color`.
     pub name: &'a str,
-    /// `red`
+    /// Label: `red`.
     pub label: &'a str,
     /// 0 to 1.
     pub confidence: f64,
 }
 
-/// [`Post::attributes`](crate::Post::attributes) as features, and as what filters noted.
+/// Splits [`Post::attributes`](crate::Post::attributes) into features and the attributes by
+/// filters.
 pub fn facts(attributes: &[Attribute]) -> (Vec<Feature<'_>>, Vec<&Attribute>) {
     let confidence_of = |name: &str| {
         let key = format!("{name}.confidence");
@@ -30,7 +31,7 @@ pub fn facts(attributes: &[Attribute]) -> (Vec<Feature<'_>>, Vec<&Attribute>) {
     (features, noted)
 }
 
-/// Rounded to six digits after the point, as numbers in the vendor's events are.
+/// Rounds to six decimal places, as in the vendor's events.
 pub fn six_digits(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }

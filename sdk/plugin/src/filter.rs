@@ -12,16 +12,15 @@ use crate::{
 
 /// One session of a filter: one object type of one job.
 ///
-/// Implement the functions of the stages that [`Filter::STAGES`] names; the others are never
-/// called. Each answers one verdict for each item, in the same order; the host ends a session that
-/// answers fewer or more.
+/// Implement the functions of the stages in [`Filter::STAGES`]; the others are never called. Each
+/// returns one verdict for each item, in the same order; otherwise the host ends the session.
 pub trait Filter: Sized + 'static {
-    /// Read from JSON that fits the manifest's schema; give absent keys their defaults with
+    /// Deserialized from JSON that fits the manifest's schema; give absent keys their defaults with
     /// `#[serde(default)]`.
     type Settings: DeserializeOwned;
-    /// What the host learns of the plugin before it opens a session.
+    /// The description of the plugin, which the host reads before it opens a session.
     const MANIFEST: Manifest;
-    /// When the filter is called, at least one.
+    /// Stages at which the filter is called, at least one.
     const STAGES: Stages;
 
     /// Opens a session for one object type of one job.
@@ -30,27 +29,27 @@ pub trait Filter: Sized + 'static {
     /// The text is shown to the user and fails the job.
     fn open(settings: Self::Settings, source: StreamInfo) -> Result<Self, String>;
 
-    /// Before tracking: which detections exist at all.
+    /// Before tracking: drops detections.
     fn detections(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Vec<Verdict> {
         let _ = frame;
         vec![Verdict::Keep; detections.len()]
     }
 
-    /// After tracking: which detections may represent their tracks.
+    /// After tracking: drops shot candidates, the detections that may represent their tracks.
     fn shots(&mut self, frame: FrameInfo, candidates: Vec<Candidate>) -> Vec<Verdict> {
         let _ = frame;
         vec![Verdict::Keep; candidates.len()]
     }
 
-    /// Before posting: which objects are reported.
+    /// Before posting: drops objects.
     fn objects(&mut self, objects: Vec<Object>) -> Vec<Verdict> {
         vec![Verdict::Keep; objects.len()]
     }
 }
 
 impl Verdict {
-    /// Rejects by `rule` where `broken`, otherwise keeps. `value` says what was measured; it is
-    /// called for a rejection only.
+    /// Rejects by `rule` if `broken`, otherwise keeps. `value` returns the measured value; it is
+    /// only called for a rejection.
     pub fn reject_if(broken: bool, rule: &str, value: impl FnOnce() -> String) -> Self {
         if broken { Self::Reject(Rejection { rule: rule.into(), value: value() }) } else { Self::Keep }
     }

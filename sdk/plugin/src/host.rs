@@ -1,5 +1,4 @@
-//! Host functions that plugins may call: log lines, pictures of a call's items, and those of a
-//! post.
+//! Host functions for plugins: log lines, pictures of a call's items, and those of a post.
 
 use crate::Size;
 #[cfg(target_arch = "wasm32")]
@@ -31,10 +30,10 @@ pub struct Crop {
 }
 
 /// The part of the frame inside the box of an item, scaled to `size` (sides of 1 to 256 pixels);
-/// `item` is its index in the list of the present call. `margin` widens the box on every side by so
-/// many of its widths and heights, 0 to 1.
+/// `item` is its index in the list of the present call. `margin` widens the box on every side by
+/// this share of its width and height, 0 to 1.
 ///
-/// For filters whose manifest asks for [`Capability::Crops`](crate::Capability::Crops), in the
+/// For filters whose manifest requests [`Capability::Crops`](crate::Capability::Crops), in the
 /// stages `detections` and `shots`. There are no pixels in the plugin's own tests.
 ///
 /// # Errors
@@ -49,10 +48,10 @@ pub fn crop(item: usize, margin: f32, size: Size) -> Result<Crop, Unavailable> {
     }
 }
 
-/// The file of a picture of the post that is being encoded; `index` is its place in
+/// The file of a picture of the post that is being encoded; `index` counts in
 /// [`Post::pictures`](crate::Post::pictures).
 ///
-/// For routers whose manifest asks for [`Capability::Pictures`](crate::Capability::Pictures). There
+/// For routers whose manifest requests [`Capability::Pictures`](crate::Capability::Pictures). There
 /// are no pictures in the plugin's own tests.
 ///
 /// # Errors
@@ -67,11 +66,11 @@ pub fn picture(index: usize) -> Result<Vec<u8>, PictureUnavailable> {
     }
 }
 
-/// A URL that serves a picture to everybody who has it for so many seconds (1 to 604800) from now
+/// A URL of a picture that needs no token and is valid for this many seconds (1 to 604800) from now
 /// on; `index` as for [`picture`].
 ///
 /// # Errors
-/// Those of [`picture`]; a time out of its range; the server has no URL for this picture.
+/// Those of [`picture`]; `seconds` is out of range; the server has no URL for this picture.
 pub fn picture_url(index: usize, seconds: u32) -> Result<String, PictureUnavailable> {
     #[cfg(target_arch = "wasm32")]
     return pictures::url(u32::try_from(index).unwrap_or(u32::MAX), seconds);

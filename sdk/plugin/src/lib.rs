@@ -1,7 +1,7 @@
-//! Plugin SDK: what filters, trackers and routers for Ocellus are written with.
+//! Plugin SDK for filters, trackers and routers of Ocellus.
 //!
 //! A plugin is a crate with `crate-type = ["cdylib"]`, one type that implements [`Filter`],
-//! [`Tracker`] or [`Router`], and one line that registers it. This is a whole filter:
+//! [`Tracker`] or [`Router`], and one line that registers it. A complete filter:
 //!
 //! ```
 //! use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Stages, StreamInfo, Verdict};
@@ -37,7 +37,8 @@
 //!
 //!     fn shots(&mut self, _: FrameInfo, candidates: Vec<Candidate>) -> Vec<Verdict> {
 //!         let ratio = |c: &Candidate| c.detection.rect.width() / c.detection.rect.height();
-//!         let verdict = |ratio| Verdict::reject_if(ratio > self.0.max, "max", || format!("{ratio:.2}"));
+//!         let verdict = |ratio| Verdict::reject_if(ratio > self.0.max, "max", ||
+//! format!("{ratio:.2}"));
 //!         candidates.iter().map(ratio).map(verdict).collect()
 //!     }
 //! }
@@ -46,11 +47,11 @@
 //! # fn main() {}
 //! ```
 //!
-//! The contract with the host (who calls, in which order, what a trap means) is in `wit/v0.1`. A
+//! The contract with the host (calls and their order, consequences of a trap) is in `wit/v0.1`. A
 //! panic is a trap: it ends the session and is reported with the plugin's name.
 //!
 //! Plugins have no clock, no randomness and no files; iterate over `BTreeMap` and not `HashMap`, so
-//! that a replay gives the same answers.
+//! that a replay gives the same results.
 
 #![warn(missing_docs)]
 
@@ -87,8 +88,8 @@ pub mod __private {
     };
 }
 
-/// Exports a type as the plugin that this crate is, once per crate: `register!(Upright: Filter)`,
-/// and so for [`Tracker`] and [`Router`].
+/// Exports a type as this crate's plugin, once per crate: `register!(Upright: Filter)`, and
+/// likewise for [`Tracker`] and [`Router`].
 #[macro_export]
 macro_rules! register {
     ($plugin:ty: Filter) => {
@@ -125,7 +126,7 @@ impl Rect {
         self.bottom - self.top
     }
 
-    /// In pixels of the frame; maybe beyond its edge, as the box may be.
+    /// In pixels of the frame; may lie outside of it, as the box may.
     pub fn center(&self) -> Point {
         Point { x: (self.left + self.right) / 2.0, y: (self.top + self.bottom) / 2.0 }
     }
@@ -137,7 +138,7 @@ impl From<Rect> for tracking::Rect {
     }
 }
 
-/// Settings from the JSON that a session is opened with.
+/// Parses the JSON settings of a session.
 fn settings<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, String> {
     serde_json::from_str(json).map_err(|e| format!("settings: {e}"))
 }

@@ -1,4 +1,4 @@
-//! Manifest: the constants by which a plugin describes itself.
+//! Manifest: constants that describe a plugin.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::bindings::types::{self, Stages};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Manifest {
-    /// As settings name it: `[a-z][a-z0-9_-]{0,63}`.
+    /// Name in settings: `[a-z][a-z0-9_-]{0,63}`.
     pub name: &'static str,
     /// Semantic version, 1 to 64 bytes; usually `env!("CARGO_PKG_VERSION")`.
     pub version: &'static str,
@@ -31,15 +31,15 @@ pub struct Manifest {
     pub description: &'static str,
     /// JSON Schema (2020-12) of the settings: an object, at most 64 KiB.
     pub settings_schema: &'static str,
-    /// Each at most once; only filters may ask for any.
+    /// Requested capabilities, each at most once: filters may request crops, routers pictures.
     pub capabilities: &'static [Capability],
-    /// They can only lower the operator's.
+    /// Requested limits, which can only lower the operator's.
     pub limits: Limits,
-    /// What follows from a fault; `None` leaves it to the operator. Routers have none.
+    /// Fault policy; `None` leaves it to the operator. Routers have none.
     pub on_fault: Option<OnFault>,
 }
 
-/// What a plugin may ask for beyond its arguments.
+/// Access that a plugin may request beyond its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
     /// Small pictures of the items of a call: [`crop`](crate::crop).
@@ -48,24 +48,24 @@ pub enum Capability {
     Pictures,
 }
 
-/// Lower limits than the server's; higher ones change nothing.
+/// Requested limits below the server's; higher ones have no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Wall-clock time of one call, in whole milliseconds, at least 1.
     pub deadline: Option<Duration>,
     /// Linear memory of a session, in bytes.
     pub memory_bytes: Option<u64>,
-    /// What one call hands to the host, in bytes.
+    /// Output of one call, in bytes.
     pub output_bytes: Option<u64>,
 }
 
 impl Limits {
-    /// The server's.
+    /// The server's limits.
     pub const DEFAULT: Self = Self { deadline: None, memory_bytes: None, output_bytes: None };
 }
 
 impl Manifest {
-    /// A plugin that asks for nothing; it still needs a name, a version and a schema.
+    /// A manifest without requests; it still needs a name, a version and a schema.
     pub const DEFAULT: Self = Self {
         name: "",
         version: "",

@@ -13,9 +13,9 @@ use crate::{
     bindings::{router::exports::ocellus::plugin::routing, types},
 };
 
-/// A router. It keeps nothing between calls: the same post gives the same request.
+/// A router. It has no state between calls: the same post gives the same request.
 ///
-/// A whole router:
+/// A complete router:
 ///
 /// ```
 /// use ocellus_plugin::{Body, Header, Manifest, Outcome, Post, Request, Router};
@@ -32,7 +32,8 @@ use crate::{
 /// impl Router for Json {
 ///     type Settings = Settings;
 ///     const MANIFEST: Manifest =
-///         Manifest { name: "json", version: "1.0.0", description: "Posts JSON.", ..Manifest::DEFAULT };
+///         Manifest { name: "json", version: "1.0.0", description: "Posts JSON.",
+/// ..Manifest::DEFAULT };
 ///
 ///     fn open(_: Settings) -> Result<Self, String> {
 ///         Ok(Self)
@@ -55,10 +56,10 @@ use crate::{
 /// assert_eq!(Json.judge(201, vec![], vec![]), Outcome::Accepted);
 /// ```
 pub trait Router: Sized + 'static {
-    /// Read from JSON that fits the manifest's schema; give absent keys their defaults with
+    /// Deserialized from JSON that fits the manifest's schema; give absent keys their defaults with
     /// `#[serde(default)]`.
     type Settings: DeserializeOwned;
-    /// What the host learns of the plugin before it opens a session.
+    /// The description of the plugin, which the host reads before it opens a session.
     const MANIFEST: Manifest;
 
     /// Opens a session.
@@ -67,15 +68,14 @@ pub trait Router: Sized + 'static {
     /// The text is shown to the user and fails the job.
     fn open(settings: Self::Settings) -> Result<Self, String>;
 
-    /// The request for an object, the same in every attempt.
+    /// Encodes the request for an object, the same in every attempt.
     ///
     /// # Errors
-    /// The text is the reason for which the delivery fails for good.
+    /// The text is the reason of a delivery that fails for good.
     fn encode(&self, post: Post) -> Result<Request, String>;
 
-    /// The meaning of a response. Unless overridden, 2xx is delivered; 408, 425, 429 and 5xx are
-    /// worth another attempt, after `retry-after` seconds where the response says so; all else is
-    /// refused.
+    /// Interprets a response. By default 2xx is delivered; 408, 425, 429 and 5xx are retried, after
+    /// `retry-after` seconds where the response has that header; all others are refused.
     fn judge(&self, status: u16, headers: Vec<Header>, body: Vec<u8>) -> Outcome {
         let _ = body;
         match status {

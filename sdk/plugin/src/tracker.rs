@@ -12,7 +12,7 @@ use crate::{
 
 /// One session of a tracker: one object type of one job. `tracker.wit` has the rules for ids.
 ///
-/// A whole tracker, for scenes with one thing in them:
+/// A complete tracker, for scenes with one object:
 ///
 /// ```
 /// use ocellus_plugin::{Detection, FrameInfo, Manifest, State, StreamInfo, Tracker, Update};
@@ -21,10 +21,10 @@ use crate::{
 /// #[derive(Deserialize)]
 /// struct Settings {}
 ///
-/// /// Takes the best detection of each frame for the same thing, until a cut.
+/// /// Takes the best detection of each frame for the same object, until a cut.
 /// #[derive(Default)]
 /// struct Only {
-///     /// Tracks given so far.
+///     /// Greatest id so far.
 ///     given: u64,
 ///     open: bool,
 /// }
@@ -34,7 +34,7 @@ use crate::{
 ///     const MANIFEST: Manifest = Manifest {
 ///         name: "only",
 ///         version: "1.0.0",
-///         description: "Tracks the one thing that there is.",
+///         description: "Tracks a single object.",
 ///         ..Manifest::DEFAULT
 ///     };
 ///
@@ -77,15 +77,15 @@ use crate::{
 /// ocellus_plugin::register!(Only: Tracker);
 ///
 /// let mut seen = Only { given: 3, open: true };
-/// let mut heir = Only::default();
-/// heir.restore(seen.snapshot()).unwrap();
-/// assert_eq!(heir.finish(), seen.finish());
+/// let mut restored = Only::default();
+/// restored.restore(seen.snapshot()).unwrap();
+/// assert_eq!(restored.finish(), seen.finish());
 /// ```
 pub trait Tracker: Sized + 'static {
-    /// Read from JSON that fits the manifest's schema; give absent keys their defaults with
+    /// Deserialized from JSON that fits the manifest's schema; give absent keys their defaults with
     /// `#[serde(default)]`.
     type Settings: DeserializeOwned;
-    /// What the host learns of the plugin before it opens a session.
+    /// The description of the plugin, which the host reads before it opens a session.
     const MANIFEST: Manifest;
 
     /// Opens a session for one object type of one job.
@@ -94,32 +94,33 @@ pub trait Tracker: Sized + 'static {
     /// The text is shown to the user and fails the job.
     fn open(settings: Self::Settings, source: StreamInfo) -> Result<Self, String>;
 
-    /// One id (or none) for each detection, in the same order, and the tracks that are over. Called
+    /// Returns an id (or none) for each detection, in the same order, and the closed tracks. Called
     /// for every frame, also without detections.
     ///
     /// # Errors
-    /// The text is the reason with which the session ends, as by a trap.
+    /// The session ends as by a trap, with the text as the reason.
     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String>;
 
-    /// The tracks that are still open, after the last frame. Nothing is called after it.
+    /// Returns the tracks that are still open, after the last frame. The last call of a session.
     fn finish(&mut self) -> Vec<u64>;
 
-    /// The whole state, so that another session continues exactly as this one would.
+    /// The complete state, with which another session continues exactly as this one would.
     fn snapshot(&self) -> State;
 
-    /// Takes over a state that [`Tracker::snapshot`] of an earlier session gave, maybe of an older
+    /// Restores a state from [`Tracker::snapshot`] of an earlier session, possibly of an older
     /// build or with other settings.
     ///
     /// # Errors
-    /// The state cannot be taken over: the host keeps the earlier session, or goes on without it.
+    /// The state cannot be restored: the host keeps the earlier session, or continues without the
+    /// state.
     fn restore(&mut self, state: State) -> Result<(), String>;
 }
 
 impl State {
-    /// The bytes of a state whose form has this tag.
+    /// The bytes of a state whose format has this tag.
     ///
     /// # Errors
-    /// It is of another form; the reason is for [`Tracker::restore`].
+    /// It has another format; the reason is for [`Tracker::restore`].
     pub fn bytes_of(self, schema_tag: &str) -> Result<Vec<u8>, String> {
         if self.schema_tag != schema_tag {
             return Err(format!("the state is of the form {:?}, this build reads {schema_tag:?}", self.schema_tag));

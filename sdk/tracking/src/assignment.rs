@@ -1,9 +1,9 @@
 //! Assignment: maximum-weight matching in a sparse bipartite graph.
 //!
-//! The pairs that may match at all fall apart into small groups in practice (a face overlaps one
-//! track, rarely two), so the graph is cut into connected components first. Each is then solved by
-//! successive shortest augmenting paths with potentials (Kuhn 1955, Munkres 1957; in the form of
-//! Jonker and Volgenant 1987), in cubic time of the component.
+//! In practice the possible pairs form small groups (a face overlaps one track, rarely two), so the
+//! graph is split into connected components first. Each is then solved by successive shortest
+//! augmenting paths with potentials (Kuhn 1955, Munkres 1957; in the form of Jonker and Volgenant
+//! 1987), in cubic time of the component.
 
 use alloc::{vec, vec::Vec};
 
@@ -14,13 +14,12 @@ pub struct Pair {
     pub row: usize,
     /// From 0, below the number of columns; in trackers a track.
     pub column: usize,
-    /// What the match is worth, above 0.
+    /// Weight of the match, above 0.
     pub weight: f32,
 }
 
-/// For each of `rows` rows the column that it is matched with, so that no column is taken twice and
-/// the sum of the weights is the greatest possible. The same order of pairs gives the same one of
-/// equal matchings.
+/// For each of `rows` rows the matched column: no column is matched twice, and the sum of the
+/// weights is maximal. Ties are broken deterministically by the order of pairs.
 ///
 /// Pairs outside of `rows` and `columns`, and weights that are not finite or not above 0, are
 /// ignored.
@@ -50,7 +49,7 @@ pub fn assign(rows: usize, columns: usize, pairs: &[Pair]) -> Vec<Option<usize>>
     matched
 }
 
-/// Disjoint sets with path halving.
+/// Union-find with path halving.
 struct Groups(Vec<usize>);
 
 impl Groups {
@@ -75,8 +74,7 @@ impl Groups {
 
     fn join(&mut self, a: usize, b: usize) {
         let (a, b) = (self.root(a), self.root(b));
-        // The smaller number stays the root, so that groups come out in the order of their first
-        // row.
+        // The smaller number stays the root, so that groups are in the order of their first row.
         if let Some(slot) = self.0.get_mut(a.max(b)) {
             *slot = a.min(b);
         }
@@ -181,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_that_make_no_sense_are_ignored() {
+    fn invalid_pairs_are_ignored() {
         let pairs = [
             pair(0, 0, 0.0),
             pair(0, 0, -1.0),
@@ -210,7 +208,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_beats_the_answer(weights in proptest::collection::vec((0usize..5, 0usize..5, 0.01f32..1.0), 0..16)) {
+        fn the_sum_of_weights_is_maximal(weights in proptest::collection::vec((0usize..5, 0usize..5, 0.01f32..1.0), 0..16)) {
             let mut pairs: Vec<Pair> = Vec::new();
             for (row, column, weight) in weights {
                 if !pairs.iter().any(|p| (p.row, p.column) == (row, column)) {

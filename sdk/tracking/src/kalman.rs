@@ -1,41 +1,41 @@
 //! Box prediction: a Kalman filter of constant velocity.
 //!
-//! As in SORT (Bewley et al. 2016) and DeepSORT (Wojke et al. 2017): what is observed is the box's
-//! centre, its aspect (width by height) and its height; what is estimated is each of them and its
-//! velocity. Nothing in this model ties one of the four to another (neither the motion nor the
-//! noise), so that the covariance of all eight is made of four blocks of two by two, and the filter
-//! is four small ones side by side. That is exact, and needs neither matrices nor square roots.
+//! As in SORT (Bewley et al. 2016) and DeepSORT (Wojke et al. 2017) the observation is the box's
+//! centre, its aspect ratio (width by height) and its height; the state is each of them and its
+//! velocity. The four are independent in this model (in motion and in noise), so that the
+//! covariance of all eight is block diagonal with four blocks of two by two, and the filter is four
+//! small filters side by side. That is exact, and needs neither matrices nor square roots.
 //!
 //! Time is in seconds: the noise is that of continuous time (white acceleration, Bar-Shalom et al.
 //! 2001, "Estimation with Applications to Tracking and Navigation", 6.2), so that a prediction over
-//! a gap is the same in one step or in many, at any frame rate. The papers' numbers are per frame,
-//! of recordings with 25 to 30 frames a second.
+//! a gap is the same in one step or in many, at any frame rate. The papers' constants are per
+//! frame, for recordings with 25 to 30 frames per second.
 
 use crate::Rect;
 
-/// The 0.95 quantile of the chi-squared distribution of four degrees of freedom: a box that belongs
-/// to the track is nearer than this in 19 of 20 cases.
+/// Gate: the 0.95 quantile of the chi-squared distribution with four degrees of freedom. A box of
+/// the track is nearer than this in 19 of 20 cases.
 pub const GATE: f64 = 9.4877;
 
-/// Frames a second of the recordings that the papers' numbers are of.
+/// Frame rate of the recordings for which the papers' constants were chosen.
 const RATE: f64 = 25.0;
-/// Noise grows with the size (the longer side, which is the height of the papers' persons), since a
-/// near object moves faster in the picture and is located less exactly. As in the papers, a
-/// detector is wrong by about a twentieth of it.
+/// Standard deviation of an observation, in sizes. Noise scales with the size (the longer side,
+/// which is the height of the papers' persons), since a near object moves faster in the picture and
+/// is located less exactly. A twentieth, as in the papers.
 const OBSERVED: f64 = 1.0 / 20.0;
-/// What a frame adds to position and velocity, in sizes and sizes a frame. The papers' 1/20 and
-/// 1/160 let an estimate follow every wobble of the detector, which fewer frames a second do not
-/// even out. On every second frame of TUD-Stadtmitte they tell persons apart less well; what does
-/// is about the same from 1/40 to 1/160 and from 1/240 to 1/640 (plugins/deep-sort/README.md).
+/// Process noise per frame of position and velocity, in sizes and sizes per frame. The papers' 1/20
+/// and 1/160 let an estimate follow the jitter of the detector, which a lower frame rate does not
+/// average out. On every second frame of TUD-Stadtmitte they separate persons less well; results
+/// are similar from 1/40 to 1/160 and from 1/240 to 1/640 (plugins/deep-sort/README.md).
 const POSITION: f64 = 1.0 / 80.0;
 const VELOCITY: f64 = 1.0 / 320.0;
-/// The aspect is a ratio, whose noise does not grow with the size. Motion hardly changes it; a
+/// Noise of the aspect ratio, which does not scale with the size. Motion hardly changes it; a
 /// detector measures it roughly.
 const ASPECT_PROCESS: f64 = 1e-2;
 const ASPECT_VELOCITY: f64 = 1e-5;
 const ASPECT_OBSERVED: f64 = 1e-1;
-/// A box that is first seen: twice as uncertain as an observation, and a velocity of up to a
-/// sixteenth of its size a frame, as in the papers.
+/// Initial uncertainty: twice that of an observation, and a velocity of up to a sixteenth of its
+/// size per frame, as in the papers.
 const FIRST_POSITION: f64 = 2.0;
 const FIRST_VELOCITY: f64 = 1.0 / 16.0;
 
@@ -49,7 +49,7 @@ pub struct Kalman {
     size: f64,
 }
 
-/// One quantity, its velocity a second, and the covariance of both.
+/// One quantity, its velocity per second, and the covariance of both.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Axis {
     value: f64,
@@ -60,8 +60,8 @@ struct Axis {
     vv: f64,
 }
 
-/// Standard deviations of one axis: of what a frame of the papers adds to the value, and to the
-/// velocity a frame; and of an observation.
+/// Standard deviations of one axis: process noise per frame of the value and of the velocity (per
+/// frame), and that of an observation.
 #[derive(Clone, Copy)]
 struct Noise {
     value: f64,
@@ -70,13 +70,13 @@ struct Noise {
 }
 
 impl Noise {
-    /// Variances that a second adds to the value and to the velocity.
+    /// Process noise per second, as variances of the value and of the velocity.
     fn of_a_second(self) -> (f64, f64) {
         let velocity = self.velocity * RATE;
         (self.value * self.value * RATE, velocity * velocity * RATE)
     }
 
-    /// Of a box that is first seen: of the value, and of the velocity a second.
+    /// Initial variances of the value and of the velocity per second.
     fn at_first(self) -> (f64, f64) {
         (FIRST_POSITION * self.observed, FIRST_VELOCITY / VELOCITY * self.velocity * RATE)
     }
@@ -88,8 +88,8 @@ fn noises(size: f64) -> [Noise; 4] {
     [length, length, aspect, length]
 }
 
-/// Centre x, centre y, aspect and height. A box without a height has no aspect: it is given a
-/// height far below a pixel.
+/// Centre x, centre y, aspect ratio and height. A box without height gets one far below a pixel,
+/// since it has no aspect ratio.
 fn observe(rect: &Rect) -> [f64; 4] {
     let [left, top, right, bottom] = [rect.left, rect.top, rect.right, rect.bottom].map(f64::from);
     let height = if bottom - top > 1e-3 { bottom - top } else { 1e-3 };
@@ -103,10 +103,10 @@ fn longer_side(rect: &Rect) -> f64 {
 }
 
 impl Kalman {
-    /// Numbers in [`Kalman::parts`].
+    /// Count of the numbers in [`Kalman::parts`].
     pub const PARTS: usize = 21;
 
-    /// A box seen for the first time: at rest, as far as is known.
+    /// Starts with a first box, at zero velocity.
     pub fn new(rect: &Rect) -> Self {
         let size = longer_side(rect);
         let mut axes = [Axis::default(); 4];
@@ -117,7 +117,7 @@ impl Kalman {
         Self { axes, size }
     }
 
-    /// Predicts so many seconds further, 0 or more; in one step the same as in many.
+    /// Predicts by this many seconds, 0 or more; in one step the same as in many.
     pub fn predict(&mut self, seconds: f64) {
         let t = if seconds > 0.0 { seconds } else { 0.0 };
         for (axis, noise) in self.axes.iter_mut().zip(noises(self.size)) {
@@ -147,8 +147,7 @@ impl Kalman {
         self.size = longer_side(rect);
     }
 
-    /// Squared Mahalanobis distance of a box from where one is expected; to be compared with
-    /// [`GATE`].
+    /// Squared Mahalanobis distance of a box from the predicted one; to be compared with [`GATE`].
     pub fn distance(&self, rect: &Rect) -> f64 {
         let of_axis = |((axis, value), noise): ((&Axis, f64), Noise)| {
             let innovation = value - axis.value;
@@ -157,7 +156,7 @@ impl Kalman {
         self.axes.iter().zip(observe(rect)).zip(noises(self.size)).map(of_axis).sum()
     }
 
-    /// The expected box. Empty where an extrapolation has shrunk it to nothing.
+    /// The predicted box. Empty where the extrapolation has shrunk it to nothing.
     pub fn rect(&self) -> Rect {
         let [x, y, aspect, height] = self.axes.map(|axis| axis.value);
         let (half_width, half_height) = (aspect * height / 2.0, height / 2.0);
@@ -169,7 +168,7 @@ impl Kalman {
         Rect { left, top, right, bottom }
     }
 
-    /// The whole state as numbers, for a snapshot.
+    /// The complete state as numbers, for a snapshot.
     pub fn parts(&self) -> [f64; Self::PARTS] {
         let mut parts = [self.size; Self::PARTS];
         for (slots, axis) in parts.chunks_exact_mut(5).zip(self.axes) {
@@ -178,7 +177,7 @@ impl Kalman {
         parts
     }
 
-    /// The state that [`Kalman::parts`] gave; `None` for numbers that no filter has.
+    /// Restores a state from [`Kalman::parts`]; `None` for numbers that are no valid state.
     pub fn from_parts(parts: &[f64; Self::PARTS]) -> Option<Self> {
         let [.., size] = *parts;
         let mut axes = [Axis::default(); 4];
@@ -225,7 +224,7 @@ mod tests {
         b
     }
 
-    /// The filter as the papers write it: eight states in one vector, with whole matrices.
+    /// Reference implementation as in the papers: eight states in one vector, with full matrices.
     struct Textbook {
         mean: Matrix<8, 1>,
         covariance: Matrix<8, 8>,
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_steadily_is_soon_expected_where_it_will_be() {
+    fn a_steady_motion_is_predicted_after_a_few_frames() {
         let mut filter = Kalman::new(&boxed(0.0, 0.0, 40.0, 80.0));
         for i in 1..40 {
             filter.predict(0.04);
@@ -312,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gate_opens_while_nothing_is_seen_and_closes_when_it_is() {
+    fn the_gate_widens_without_observations_and_narrows_with_them() {
         let start = boxed(0.0, 0.0, 40.0, 80.0);
         let mut filter = Kalman::new(&start);
         let aside = boxed(60.0, 0.0, 40.0, 80.0);
@@ -341,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_no_filter_has_are_refused() {
+    fn invalid_states_are_refused() {
         let sound = Kalman::new(&boxed(0.0, 0.0, 40.0, 80.0)).parts();
         for (at, value) in [(0, f64::NAN), (1, f64::INFINITY), (2, 0.0), (4, -1.0), (20, 0.0)] {
             let mut parts = sound;
@@ -352,7 +351,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn four_small_filters_are_the_textbooks_large_one(
+        fn four_small_filters_equal_the_textbook_filter(
             first in rects(),
             steps in proptest::collection::vec((rects(), 0.01f64..2.0, any::<bool>()), 1..20),
             probe in rects(),
@@ -387,7 +386,7 @@ mod tests {
         }
 
         #[test]
-        fn gaps_of_any_length_leave_a_filter_that_works(
+        fn gaps_of_any_length_leave_a_valid_filter(
             first in rects(),
             gaps in proptest::collection::vec((rects(), 0f64..1e9), 1..20),
         ) {

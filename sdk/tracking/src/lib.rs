@@ -1,7 +1,7 @@
-//! Box tracking: overlap, optimal assignment in rounds, motion, and when tracks close.
+//! Box tracking: overlap, optimal assignment in rounds, motion, and lifetime of tracks.
 //!
-//! `no_std` with `alloc`, deterministic (no hashing, no clock, no randomness), the same results on
-//! every target: a plugin's replay depends on it.
+//! `no_std` with `alloc`, deterministic (no hashing, no clock, no randomness), with the same
+//! results on every target: replays of plugins depend on it.
 //!
 //! ```
 //! use ocellus_tracking::{Kalman, Pair, Rect, assign};

@@ -1,22 +1,22 @@
-//! Track lifetime: when a track closes because it was missed or is long enough.
+//! Track lifetime: closing of tracks that were missed for too long or reach their maximum duration.
 
-/// Limits of a track's life, as the settings of trackers have them.
+/// Limits of a track's life, as in the settings of trackers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lifetime {
-    /// Seconds of stream time for which nothing may be seen of a track.
+    /// Seconds of stream time that a track may be missed.
     pub miss_interval: f64,
-    /// Frames that a track may last; 0 is no limit.
+    /// Maximum duration of a track in frames; 0 for no limit.
     pub max_duration_frames: u64,
-    /// Whether the frames of a track in which nothing was seen of it count for its duration.
+    /// Whether frames without a detection count for the duration.
     pub interpolate_bboxes: bool,
 }
 
 /// The frames of a track so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The index of the frame in which it began.
+    /// Index of its first frame.
     pub first_frame: u64,
-    /// How many frames hold a detection of it.
+    /// Number of frames with a detection.
     pub detections: u64,
 }
 
@@ -24,24 +24,24 @@ pub struct Span {
 const TIME_TOLERANCE: f64 = 1e-6;
 
 impl Lifetime {
-    /// Whether a track closes that was last seen at a stream time, in seconds. An interval that is
-    /// reached does not close it, only one that is exceeded.
+    /// Whether a track closes whose last detection was at this stream time, in seconds: when the
+    /// interval is exceeded, not when it is reached.
     pub fn is_missed(&self, last_seen: f64, now: f64) -> bool {
         now - last_seen > self.miss_interval + TIME_TOLERANCE
     }
 
-    /// Whether a track closes at the end of a frame, being as long as it may be.
+    /// Whether a track closes at the end of a frame, with which it reaches its maximum duration.
     pub fn is_reached(&self, span: Span, frame: u64) -> bool {
         self.max_duration_frames > 0 && self.duration(span, frame) >= self.max_duration_frames
     }
 
-    /// Whether a track closes before a frame, with which it would be longer than it may be: frames
-    /// were skipped before it.
+    /// Whether a track closes before a frame, with which it would exceed its maximum duration, as
+    /// frames were skipped.
     pub fn is_exceeded(&self, span: Span, frame: u64) -> bool {
         self.max_duration_frames > 0 && self.duration(span, frame) > self.max_duration_frames
     }
 
-    /// In frames, by the end of this one.
+    /// Duration in frames at the end of this one.
     fn duration(&self, span: Span, frame: u64) -> u64 {
         if self.interpolate_bboxes { frame.saturating_sub(span.first_frame) + 1 } else { span.detections }
     }

@@ -1,44 +1,44 @@
-//! Matching in rounds: detections and tracks that one round leaves over take part in the next.
+//! Matching in rounds: unmatched detections and tracks take part in the next round.
 //!
 //! The rounds are those of ByteTrack (Zhang et al. 2022, arXiv:2110.06864): detections of ordinary
-//! score choose first, then weak ones, which continue a track that would otherwise be lost and are
-//! too often wrong to begin one.
+//! score are matched first, then weak ones, which continue a track that would otherwise be lost and
+//! are too often wrong to start one.
 
 use alloc::{vec, vec::Vec};
 
 use crate::{Pair, Rect, assign};
 
-/// The overlap that doubtful matches need, where `threshold` is enough for others: those of a weak
-/// detection (ByteTrack's 0.5), and of a track that the frame before did not show, whose box is an
-/// extrapolation. Twice the threshold where that is less, so that one who lowers it for recordings
-/// of few frames a second gets that here, too.
+/// Least overlap of doubtful matches, where `threshold` is that of others: those of a weak
+/// detection (ByteTrack's 0.5), and of a track that was missed in the previous frame, whose box is
+/// an extrapolation. Twice the threshold where that is less, so that lowering it for recordings
+/// with few frames per second applies here, too.
 pub fn doubtful_overlap(threshold: f32) -> f32 {
     const ENOUGH: f32 = 0.5;
     let twice = if 2.0 * threshold < ENOUGH { 2.0 * threshold } else { ENOUGH };
     if twice > threshold { twice } else { threshold }
 }
 
-/// What a match with a track is worth that was last expected to be seen so many seconds ago: less
-/// with time, so that of two tracks the one seen recently keeps its detection (the idea of
-/// DeepSORT's cascade, without its order). Half after a third of a second; identities on
-/// TUD-Stadtmitte hold equally well at half a second and at a fifth.
+/// Weight factor of a match with a track that was last detected this many seconds before the
+/// previous frame: it decays, so that of two tracks the more recent one keeps its detection (the
+/// idea of DeepSORT's cascade, without its order). It halves in a third of a second; identities on
+/// TUD-Stadtmitte are equally stable with half a second and a fifth.
 pub fn recency(unseen_seconds: f64) -> f32 {
     1.0 / (1.0 + 3.0 * unseen_seconds as f32)
 }
 
-/// How near a box lies to where a track is expected: 1 with the centres in one place, 0 from one
-/// longer side of the box on. Tells which of several boxes continues a track that was out of sight,
-/// whose box is expected too roughly for an overlap to mean much.
+/// Nearness of a box to the predicted box: 1 with equal centres, 0 from a distance of one longer
+/// side on. Selects among several boxes for a track that was missed, whose prediction is too vague
+/// for overlaps.
 pub fn nearness(rect: &Rect, expected: &Rect) -> f32 {
     let side = if rect.width() > rect.height() { rect.width() } else { rect.height() };
     let x = (rect.left + rect.right - expected.left - expected.right) / 2.0;
     let y = (rect.top + rect.bottom - expected.top - expected.bottom) / 2.0;
     let nearness = 1.0 - (x * x + y * y) / (side * side);
-    // Not above 0 for what is no box, either.
+    // Also 0 for invalid boxes (NaN).
     if nearness > 0.0 { nearness } else { 0.0 }
 }
 
-/// The rounds of one frame, over so many detections and tracks, both numbered from 0.
+/// The rounds of one frame, over this many detections and tracks, both numbered from 0.
 ///
 /// ```
 /// use ocellus_tracking::Matching;
@@ -60,13 +60,13 @@ pub struct Matching {
 }
 
 impl Matching {
-    /// Nothing is matched yet.
+    /// A matching without matches.
     pub fn new(detections: usize, tracks: usize) -> Self {
         Self { found: vec![None; detections], taken: vec![false; tracks] }
     }
 
-    /// Matches what takes part and is left, so that the sum of the weights is the greatest. Pairs
-    /// without a weight, or of one that is not above 0, do not match.
+    /// Matches the unmatched detections and tracks that take part, so that the sum of the weights
+    /// is maximal. Pairs without a weight, or with one that is not above 0, do not match.
     pub fn round(
         &mut self,
         detection_takes_part: impl Fn(usize) -> bool,
@@ -101,7 +101,7 @@ impl Matching {
         }
     }
 
-    /// For each detection the track that continues with it.
+    /// For each detection the matched track.
     pub fn tracks(self) -> Vec<Option<usize>> {
         self.found
     }
@@ -114,10 +114,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_round_leaves_over_takes_part_in_the_next() {
+    fn unmatched_detections_and_tracks_take_part_in_the_next_round() {
         let mut matching = Matching::new(3, 2);
         matching.round(|d| d == 2, |_| true, |_, t| Some([0.2, 0.1][t]));
-        // Neither detection 2 nor track 0 is there any more.
+        // Detection 2 and track 0 are matched already.
         matching.round(|_| true, |_| true, |d, _| Some([0.3, 0.4, 0.9][d]));
         assert_eq!(matching.tracks(), [None, Some(1), Some(0)]);
     }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn nearness_falls_to_nothing_within_one_side() {
+    fn nearness_falls_to_zero_within_one_side() {
         let at = |left: f32| Rect { left, top: 0.0, right: left + 20.0, bottom: 40.0 };
         let of = |left: f32| nearness(&at(0.0), &at(left));
         assert_eq!([of(0.0), of(20.0), of(40.0), of(80.0)], [1.0, 0.75, 0.0, 0.0]);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn doubtful_matches_need_up_to_half_and_never_less_than_others() {
+    fn doubtful_matches_need_up_to_half_but_never_less_than_others() {
         assert_eq!([0.0, 0.1, 0.25, 0.4, 0.7].map(doubtful_overlap), [0.0, 0.2, 0.5, 0.5, 0.7]);
     }
 }

@@ -44,7 +44,7 @@ impl Rect {
     }
 }
 
-// `f32::max` and `f32::min` treat NaN as WebAssembly's own instructions do not, and become calls
+// `f32::max` and `f32::min` treat NaN differently from WebAssembly's instructions, and become calls
 // there.
 fn greater(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_box_overlaps_nothing() {
+    fn invalid_boxes_overlap_nothing() {
         let sound = Rect { left: 0.0, top: 0.0, right: 2.0, bottom: 1.0 };
         for odd in [
             Rect::default(),
