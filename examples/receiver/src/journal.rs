@@ -24,7 +24,7 @@ struct State {
     posts: u64,
     duplicates: u64,
     by_type: BTreeMap<String, u64>,
-    /// Keys of all stored posts, of earlier runs, too.
+    /// Keys of all stored posts, including earlier runs.
     keys: HashSet<String>,
 }
 
@@ -45,7 +45,7 @@ impl Journal {
         Ok(Self { dir: dir.to_path_buf(), state: Mutex::new(state) })
     }
 
-    /// Stores a post's pictures and line, unless its key is known; the line to print.
+    /// Stores a post's pictures and line, unless its key is known, and returns the line to print.
     pub(crate) fn keep(&self, post: Post) -> io::Result<String> {
         for picture in &post.pictures {
             let name = format!("{}.{}.{}", post.id, picture.part, picture.extension);

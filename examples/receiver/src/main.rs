@@ -1,7 +1,7 @@
-//! Example of a receiver of Ocellus' posts: stores objects with their pictures, and counts them.
+//! Example receiver of Ocellus' posts: stores objects with their pictures, and counts them.
 //!
-//! Shows how to read the multipart request of the worker's protocol. For tests it can be slow, fail
-//! or refuse.
+//! Shows how to parse the multipart request of the worker's protocol. For tests it can be slow,
+//! fail or refuse.
 
 mod journal;
 mod post;
@@ -90,7 +90,7 @@ fn pseudo_random(number: u64) -> f64 {
 
 struct Receiver {
     arguments: Arguments,
-    /// Number of posts, accepted or not.
+    /// Number of posts, including refused ones.
     arrived: AtomicU64,
     journal: Journal,
 }
@@ -100,7 +100,7 @@ struct Receiver {
 struct Refusal {
     status: StatusCode,
     reason: String,
-    /// An option asks for the failure; the post may be valid.
+    /// An option caused the failure; the post may be valid.
     on_purpose: bool,
 }
 
@@ -137,7 +137,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Ctrl-C or SIGTERM.
+/// Waits for Ctrl-C or SIGTERM.
 async fn ended() {
     let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else { return };
     tokio::select! {
@@ -166,7 +166,7 @@ async fn take(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: B
 }
 
 impl Receiver {
-    /// Reads and stores a post; the name that it is stored under.
+    /// Reads and stores a post, and returns the name that it is stored under.
     async fn keep(&self, headers: &HeaderMap, body: Body) -> Result<String, Refusal> {
         let Arguments { token, fail_first, fail_every, flaky, status, quiet, .. } = &self.arguments;
         let number = self.arrived.fetch_add(1, Ordering::Relaxed);

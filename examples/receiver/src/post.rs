@@ -23,7 +23,7 @@ const LARGEST_POST: u64 = 128 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Post {
-    /// The Idempotency-Key, under which a sender posts an object again if it got no response. A
+    /// The Idempotency-Key, which a sender repeats when it retries a post without a response. A
     /// post without one gets a unique name.
     pub(crate) id: String,
     pub(crate) has_key: bool,
@@ -81,14 +81,14 @@ impl Post {
         }
     }
 
-    /// `face`, `body`, `car`…, from the labels or else from the track.
+    /// The object type (`face`, `body`, `car`…), from the labels or else from the track.
     pub(crate) fn object_type(&self) -> &str {
         let label = self.fields.get("labels").and_then(|l| l.get("object_type"));
         let track = || self.fields.get("detectorParams").and_then(|p| p.get("track_objects")?.get(0));
         label.or_else(track).and_then(Value::as_str).unwrap_or("object")
     }
 
-    /// A line to print: type, time, box, id.
+    /// The line to print: type, time, box, id.
     pub(crate) fn line(&self) -> String {
         let field = |name: &str| self.fields.get(name).unwrap_or(&Value::Null);
         let timestamp = field("timestamp").as_str().unwrap_or_default();

@@ -53,7 +53,7 @@ impl Receiver {
         Self { process, address, dir: Some(dir) }
     }
 
-    /// Kills the receiver; its folder.
+    /// Kills the receiver and returns its folder.
     fn kill(mut self) -> TempDir {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
