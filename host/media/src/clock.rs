@@ -10,7 +10,7 @@ const DEFAULT_RATE: f64 = 25.0;
 /// time stamps do (broadcasts, cameras), and in others, which may well show a picture for long.
 const JUMP: f64 = 10.0;
 const RARE_JUMP: f64 = 3600.0;
-/// A step of up to so many usual steps is no jump, for streams with a low frame rate.
+/// A step of up to this many usual steps is no jump, for streams with a low frame rate.
 const STEPS: f64 = 5.0;
 /// The same backwards; less counts as out of order.
 const JUMP_BACK: f64 = 1.0;

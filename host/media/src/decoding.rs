@@ -27,7 +27,7 @@ pub enum Decoding {
 
 /// A device that was chosen by name and cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no {hardware} device for decoding comes up (FFmpeg: {reason})")]
+#[error("no {hardware} device for decoding can be opened (FFmpeg: {reason})")]
 pub struct NoDevice {
     /// The device.
     pub hardware: Hardware,
@@ -82,7 +82,7 @@ impl FromStr for Decoding {
             other => {
                 let named = Hardware::ALL.into_iter().find(|hardware| hardware.name() == other);
                 let expected = "expected software, auto, cuda, vaapi, videotoolbox or d3d11va";
-                named.map(Self::On).ok_or_else(|| format!("{other:?} decodes nothing: {expected}"))
+                named.map(Self::On).ok_or_else(|| format!("{other:?} is no decoding device: {expected}"))
             }
         }
     }

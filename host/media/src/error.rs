@@ -159,7 +159,7 @@ pub enum UrlError {
         Cause,
     ),
     /// The connection fails or breaks.
-    #[error("no connection to its server comes about")]
+    #[error("no connection to its server can be made")]
     NotConnected(
         #[source]
         #[serde(with = "text")]

@@ -127,7 +127,7 @@ impl FallbackDecoder {
                 Engine::Device { codec, kept, .. } => {
                     let reason = match codec.receive() {
                         Ok(Output::Picture(picture)) if !kept.came_out(picture.pts()) => {
-                            "a picture has the time of no packet".into()
+                            "a picture has a time stamp without a packet".into()
                         }
                         Ok(output) => return Ok(Ok(output)),
                         Err(reason) => reason,
@@ -178,7 +178,7 @@ impl Engine {
             match device.open(stream) {
                 Ok(codec) => return Ok(Self::Device { device: Arc::clone(device), codec, kept: Kept::default() }),
                 Err(reason) => {
-                    log_once(Fallback::new(device.name(), stream.codec(), format!("does not take it: {reason}")));
+                    log_once(Fallback::new(device.name(), stream.codec(), format!("cannot decode it: {reason}")));
                 }
             }
         }
@@ -256,7 +256,7 @@ impl Kept {
     /// Whether a packet can be kept.
     fn check(&self, packet: &Packet) -> Result<(), Cause> {
         if packet.pts().is_none() {
-            return Err("a packet has no time".into());
+            return Err("a packet has no time stamp".into());
         }
         if self.bytes + packet.size() > MOST_KEPT { Err("key frames are too far apart".into()) } else { Ok(()) }
     }

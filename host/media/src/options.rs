@@ -99,7 +99,7 @@ pub(crate) fn check_option(key: &str, value: &str) -> Result<(), String> {
         return Err("is no time: expected seconds or [hh:]mm:ss".into());
     }
     if key == PIXEL_ASPECT && PixelAspect::parse(value).is_none() {
-        return Err("is no shape of pixels: expected width:height, as in 2:1".into());
+        return Err("is no pixel aspect ratio: expected width:height, as in 2:1".into());
     }
     Ok(())
 }

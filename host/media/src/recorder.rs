@@ -65,7 +65,7 @@ impl Recorder {
                 None => streams.push(sound),
             }
         }
-        Muxer::new(file, &streams).map_err(|error| problem("its streams do not fit into a file", error))
+        Muxer::new(file, &streams).map_err(|error| problem("no container supports its streams", error))
     }
 
     pub(crate) fn take(&mut self, packet: &Packet) {
@@ -79,7 +79,8 @@ impl Recorder {
             Ok(()) => self.packets += u64::from(is_video),
             // One packet that does not fit is no reason to lose the others.
             Err(ffmpeg_next::Error::InvalidData | ffmpeg_next::Error::Other { errno: ffmpeg_next::error::EINVAL }) => {
-                self.problem.get_or_insert_with(|| problem("some of it does not fit into a file", "a packet"));
+                self.problem
+                    .get_or_insert_with(|| problem("the container does not support some of its packets", "a packet"));
             }
             Err(error) => self.end(problem("it cannot be written", error)),
         }

@@ -359,7 +359,7 @@ fn open_bytes(
     };
     let name = format.name();
     if format.own_io() || !format_is_allowed(&name, false, reach) {
-        return Err(MediaError::NotAVideo(format!("{name} is not read from here").into()));
+        return Err(MediaError::NotAVideo(format!("the format {name} is not allowed here").into()));
     }
     reader.open(format, options).map_err(|error| match error {
         Error::Other { errno: ffmpeg_next::error::EINVAL } if !options.is_empty() => bad_value(),

@@ -34,7 +34,7 @@ pub(crate) fn copy(mut body: Body, folder: &Path, watch: &Watch) -> Result<File>
     Ok(file)
 }
 
-/// ISO/IEC 14496-12: the media data comes before the table that says what is in it.
+/// Whether the media data (`mdat`) precede the `moov` box that describes them (ISO/IEC 14496-12).
 fn has_table_at_end(mut head: &[u8]) -> bool {
     let is_isobmff = |name: &[u8]| matches!(name, b"ftyp" | b"mdat" | b"wide" | b"free" | b"skip" | b"pnot");
     if !head.get(4..8).is_some_and(is_isobmff) {

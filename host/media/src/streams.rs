@@ -13,7 +13,8 @@ use crate::{av, orientation::Orientation};
 /// Formats whose files list others, so that the length of such a file says nothing.
 pub(crate) const PLAYLISTS: [&str; 2] = ["hls", "dash"];
 
-/// Audio that begins more than so many seconds before the video counts as having another time base.
+/// Audio that begins more than this many seconds before the video counts as having another time
+/// base.
 const MAX_PRELUDE: f64 = 3600.0;
 
 /// Whether a stream is video, and not cover art.

@@ -147,9 +147,9 @@ unsafe extern "C" fn choose(
     context: *mut ffi::AVCodecContext,
     offered: *const ffi::AVPixelFormat,
 ) -> ffi::AVPixelFormat {
-    // SAFETY: FFmpeg gives an open context of ours, whose choice is alive and only read, and a list
-    // that ends with `AV_PIX_FMT_NONE`. Its entries are read as the numbers that they are, since
-    // FFmpeg may know more formats than our bindings.
+    // SAFETY: FFmpeg passes a context that this crate opened, whose choice is alive and only read,
+    // and a list that ends with `AV_PIX_FMT_NONE`. Its entries are read as the numbers that they
+    // are, since FFmpeg may know more formats than our bindings.
     unsafe {
         let Some(choice) = (*context).opaque.cast::<FormatChoice>().as_ref() else {
             return ffi::AVPixelFormat::AV_PIX_FMT_NONE;
@@ -177,7 +177,7 @@ impl HardwareCodec {
     /// Replaces an error that looks like damage, where the device had refused the stream.
     fn explain(&self, error: Cause) -> Cause {
         if self.choice.refused.load(Ordering::Relaxed) {
-            "the device does not take its profile, size or format of pixels".into()
+            "the device does not support its profile, size or pixel format".into()
         } else {
             error
         }
@@ -218,12 +218,12 @@ fn read_back(surface: &frame::Video) -> Result<frame::Video, Cause> {
     // SAFETY: both frames are alive. A surface has the context of its frames, whose size the target
     // gets, as the transfer wants it; the size that is shown is not larger. The list of formats is
     // FFmpeg's, has one entry at least, and is freed here. `marks` stays within the planes: it is
-    // used while the target has the buffer that it was asked for.
+    // used while the target holds the buffer that was allocated for it.
     unsafe {
         let from = surface.as_ptr();
         // FFmpeg leaves cropping to the caller.
         if (*from).crop_left != 0 || (*from).crop_top != 0 {
-            return Err("its pictures do not begin at their corner".into());
+            return Err("its pictures are cropped at the left or at the top".into());
         }
         let frames = (*from).hw_frames_ctx.as_ref().ok_or("a picture without a context")?;
         let size = frames.data.cast::<ffi::AVHWFramesContext>().as_ref().map(|frames| (frames.width, frames.height));

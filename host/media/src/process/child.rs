@@ -99,7 +99,7 @@ fn enter(task: &Task) -> io::Result<Isolation> {
         fallback::collect();
         let found = task.decoding.bring_up().unwrap_or_default();
         if found.is_empty() {
-            fallback::log_once(Fallback::of_all(task.decoding, "does not come up in the decoder's process"));
+            fallback::log_once(Fallback::of_all(task.decoding, "cannot be opened in the decoder process"));
         }
     }
     sandbox::enter(Needs { relay, devices })
@@ -213,7 +213,7 @@ fn decode(mut socket: Socket, mut painter: Painter, task: &Task, input: &Input, 
                 let given = decoding.answer(wanted, &mut painter, descriptors.pop());
                 (Some(decoding.status()), given)
             }
-            (_, None) => (None, Err(MediaError::internal("it is closed"))),
+            (_, None) => (None, Err(MediaError::internal("the decoder is closed"))),
         };
         descriptors.clear();
         if socket.send(&Answer { number, status, fallbacks: fallback::collected(), given }).is_err() {
@@ -277,7 +277,7 @@ impl DecoderState {
                 _ => Err(MediaError::internal("no file to record to")),
             },
             Wanted::FinishRecording => Ok(Given::Recording(self.decoder.finish_recording())),
-            _ => Err(MediaError::internal("not of a decoder")),
+            _ => Err(MediaError::internal("not a request to a decoder")),
         }
     }
 

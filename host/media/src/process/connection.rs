@@ -261,7 +261,7 @@ impl Connection {
             let said = self.stderr_output();
             let end = known.unwrap_or_else(|| cause_of(status, &said));
             let frames = self.frames.load(Ordering::Relaxed);
-            tracing::warn!(?status, said = said.trim(), frames, "a decoder's process ended: {end:?}");
+            tracing::warn!(?status, said = said.trim(), frames, "a decoder process died: {end:?}");
             CRASHES.fetch_add(1, Ordering::Relaxed);
             // Set here only, and once, since the child was taken.
             let _ = self.end.set(end);
@@ -372,7 +372,7 @@ pub(super) fn report(program: &DecoderProgram) -> Result<Isolation> {
     let connection = Connection::start(program, &task, None, Supply::Nothing, &Interrupt::new())?;
     match connection.begin() {
         Ok(Given::Report(isolation)) => Ok(isolation),
-        Ok(_) => Err(MediaError::internal("the decoder's process does not say what it may do")),
+        Ok(_) => Err(MediaError::internal("the decoder process does not report its isolation")),
         Err(error) => Err(MediaError::internal(format!("{error} {}", connection.stderr_output()))),
     }
 }

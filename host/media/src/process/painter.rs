@@ -68,7 +68,9 @@ impl Painter {
             | Wanted::GoOn { .. }
             | Wanted::Record { .. }
             | Wanted::FinishRecording
-            | Wanted::Close => return Err(MediaError::internal("no decoder here")),
+            | Wanted::Close => {
+                return Err(MediaError::internal("a request to the decoder on the channel for pictures"));
+            }
         };
         self.memory.bytes(ON_DEMAND, bytes.len()).ok_or_else(too_large)?.copy_from_slice(&bytes);
         Ok(Given::Bytes(bytes.len() as u64))
@@ -109,7 +111,7 @@ impl Painter {
 }
 
 fn too_large() -> MediaError {
-    MediaError::internal("more bytes than there is room for")
+    MediaError::internal("a picture that exceeds the shared memory")
 }
 
 /// Answers requests for pictures, until the parent closes the socket.

@@ -185,10 +185,10 @@ impl RemoteDecoder {
         let finished =
             self.connection.ask(Over::Finishing, Wanted::FinishRecording, None, |answer, _| match answer.given? {
                 Given::Recording(recording) => Ok(recording),
-                _ => Err(MediaError::internal("no answer to what was asked")),
+                _ => Err(MediaError::internal("an answer of the wrong kind")),
             });
         finished.unwrap_or_else(|error| {
-            let what = "its decoder ended before it was whole".into();
+            let what = "its decoder ended before it was complete".into();
             let problem = Some(MediaError::NotRecorded { what, cause: error.into() });
             Some(Recording { packets: 0, problem })
         })

@@ -135,7 +135,7 @@ impl WebClient {
 impl Web for Arc<WebClient> {
     fn open(&self, url: &str, part: Option<(u64, Option<u64>)>) -> Result<Box<dyn Resource>> {
         let fetched = self.ask(&Ask::Open { url: url.to_owned(), part }, &mut Vec::new())?;
-        let Fetched::Found(found) = fetched else { return Err(MediaError::internal("no answer to what was asked")) };
+        let Fetched::Found(found) = fetched else { return Err(MediaError::internal("an answer of the wrong kind")) };
         let start = part.map_or(0, |(start, _)| start);
         Ok(Box::new(RemoteResource::new(Self::clone(self), found, start)))
     }

@@ -97,10 +97,10 @@ impl Frame {
         }
     }
 
-    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`](crate::encode_jpeg). Of a stream
-    /// in planar 4:2:0 that need be neither turned nor stretched, a part in its own resolution
-    /// whose edges lie between chroma samples, at even columns and rows, is a 4:2:0 JPEG of the
-    /// same samples: half the work, and nothing is lost.
+    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`](crate::encode_jpeg). Where a
+    /// stream in planar 4:2:0 needs neither rotation nor stretching, a part in its own resolution
+    /// with edges between chroma samples, at even columns and rows, becomes a 4:2:0 JPEG of the
+    /// same samples: half the work without loss.
     ///
     /// # Errors
     /// As [`Frame::crop`] and [`encode_jpeg`](crate::encode_jpeg).
@@ -135,9 +135,9 @@ impl Frame {
         }
     }
 
-    /// As [`Frame::rgb`], in grey: luma from 0 (black) to 255 (white), whatever range the stream
-    /// uses, one byte a pixel. Taken from the luma plane where there is one, without converting
-    /// anything else.
+    /// As [`Frame::rgb`], in grey: luma from 0 (black) to 255 (white) for every range of the
+    /// stream, one byte per pixel. Taken from the luma plane where there is one, without other
+    /// conversions.
     ///
     /// # Errors
     /// As [`Frame::rgb`].

@@ -15,7 +15,7 @@ pub struct Media(TempDir);
 
 impl Media {
     pub fn new() -> Self {
-        // The tests of `isolated.rs` are those of the other files, in a process of their own.
+        // `isolated.rs` runs the tests of the other files with decoder processes.
         if env!("CARGO_CRATE_NAME") == "isolated" {
             isolate();
         }
