@@ -22,12 +22,12 @@
 //!   together.
 //!
 //! Guarantees: a detector that is loaded has run once; neither a file nor a picture makes it panic;
-//! the same pictures on the same device give the same boxes, whoever else uses the detector.
+//! the same pictures on the same device give the same boxes, independent of concurrent callers.
 //!
 //! # Example
 //!
-//! Faces in one frame. The caller scales the frame to the input that the detector asks for; boxes
-//! are in pixels of the frame.
+//! Faces in one frame. The caller scales the frame to the input of the detector; boxes are in
+//! pixels of the frame.
 //!
 //! ```no_run
 //! use ocellus_core::{InputImage, InputSpec, ObjectType, Size};

@@ -2,7 +2,7 @@
 //!
 //! Networks take a second to load, and minutes where a GPU compiles its kernels for the first time;
 //! the server answers meanwhile. A value is set once, by its [`Promise`]; dropping the promise sets
-//! the default, so that nobody waits for ever.
+//! the default, so that no caller waits forever.
 
 use std::{
     sync::{Arc, OnceLock},

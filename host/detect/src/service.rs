@@ -1,9 +1,9 @@
 //! Batching service: a bounded queue of pictures, and the threads that run them through a network.
 //!
 //! Jobs submit pictures and wait for the outcomes later. A thread takes the oldest picture and, on
-//! a GPU, further ones of the same size, up to the network's batch. There are as many threads as
-//! runs go on at the same time. Submitting blocks while the queue is full, which bounds the memory.
-//! The threads end when the service is dropped; pending outcomes are then [`ServiceError::Closed`].
+//! a GPU, further ones of the same size, up to the network's batch. There is one thread for each
+//! concurrent run. Submitting blocks while the queue is full, which bounds the memory. The threads
+//! end when the service is dropped; pending outcomes are then [`ServiceError::Closed`].
 
 use std::{
     collections::VecDeque,
@@ -136,7 +136,7 @@ pub(crate) struct Scratch {
     outputs: Vec<Array>,
 }
 
-/// A network with its queue and its threads. `T` is what is decoded from a picture's outputs.
+/// A network with its queue and its threads. `T` is the result of decoding a picture's outputs.
 pub(crate) struct Service<T> {
     shared: Arc<Shared<T>>,
     network: Arc<Network>,

@@ -222,7 +222,7 @@ fn slopes_of_prelu_of_any_rank() {
     let slopes = [0.5, -0.25, 2.0];
     let by_channel: Vec<f32> =
         x.data.iter().enumerate().map(|(i, &v)| if v < 0.0 { v * slopes[i / plane] } else { v }).collect();
-    // A list is one slope for each channel, whatever ONNX makes of it.
+    // A list is one slope for each channel, unlike in ONNX.
     for dims in [&[3][..], &[1, 3, 1, 1], &[3, 1, 1]] {
         let mut ir = Ir::new(WIDTH, HEIGHT);
         let slope = ir.floats("f16", dims, &slopes);

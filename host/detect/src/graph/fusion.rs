@@ -150,7 +150,7 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// The sum that is the only consumer of x: its index, and what is added.
+    /// The sum that is the only consumer of x: its index, and the other operand.
     fn sum(&self, x: &Argument) -> Option<(usize, &'a Argument)> {
         let &[add] = self.consumers(x) else { return None };
         let (node @ Node::Add(_), _) = self.get(add)? else { return None };

@@ -72,7 +72,7 @@ impl<K: CropKeys> CropManifest<K> {
 }
 
 impl CropInput {
-    /// `Err` says what is wrong.
+    /// `Err` has the reason.
     fn check(&self, model: &Model) -> Result<(), String> {
         let &Self { width, height, max_batch, .. } = self;
         let sides = 1..=MAX_SIDE;

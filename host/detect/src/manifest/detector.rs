@@ -99,7 +99,7 @@ pub struct Input {
     pub mean: Option<[f32; 3]>,
     /// The channels are divided by it after that; above 0, 1 unless given.
     pub std: Option<[f32; 3]>,
-    /// In place of `max_side` and `max_pixels` on a GPU; what is not given is as on a CPU.
+    /// Replaces `max_side` or `max_pixels` on a GPU; the others are as on a CPU.
     pub gpu: Option<GpuInput>,
 }
 

@@ -17,7 +17,7 @@ pub enum ManifestError {
     Value {
         /// Path of the key, such as `thresholds.iou`.
         key: &'static str,
-        /// The value that was given, and what is accepted.
+        /// The given value, and the accepted ones.
         reason: String,
     },
 }
@@ -39,7 +39,7 @@ pub struct Model {
 impl Model {
     pub(crate) fn check(&self) -> Result<(), ManifestError> {
         let wrong = |key, reason: String| Err(ManifestError::Value { key, reason });
-        // The files must lie in their folder, whoever wrote the manifest.
+        // The files must be in their folder, as manifests are not trusted.
         let outside = |file: &str| file.is_empty() || file.contains(['/', '\\']) || file.starts_with('.');
         if outside(&self.file) {
             return wrong("model.file", format!("{:?}: the name of a file in this folder", self.file));
@@ -89,7 +89,7 @@ impl Default for Normalization {
 }
 
 impl Normalization {
-    /// Of the keys `mean` and `std`; `Err` says what is wrong.
+    /// From the keys `mean` and `std`; `Err` has the reason.
     pub(super) fn new(mean: Option<[f32; 3]>, std: Option<[f32; 3]>) -> Result<Self, String> {
         let (mean, std) = (mean.unwrap_or([0.0; 3]), std.unwrap_or([1.0; 3]));
         if mean.iter().any(|v| !v.is_finite()) || std.iter().any(|v| !(v.is_finite() && *v > 0.0)) {

@@ -1,6 +1,6 @@
 //! Shared library of ONNX Runtime, loaded once in a process.
 //!
-//! The first file that loads stays loaded until the process ends, whatever files are named later.
+//! The first library that loads stays loaded until the process ends; later paths are ignored.
 
 use std::{
     path::Path,

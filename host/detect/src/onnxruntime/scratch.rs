@@ -1,11 +1,10 @@
 //! Scratch pool: the memory of ONNX Runtime's runs, shared by all sessions.
 //!
-//! A session that has run with a shape before asks for one block of memory, which holds all
-//! intermediate arrays of the run. The pool has as many scratches as runs may go on at the same
-//! time, for all networks together, and a scratch keeps the block of its last run: it grows to what
-//! the largest network needs. So networks that run in turn share memory, where ONNX Runtime's own
-//! arena splits the block of one network for another and grows by a further block when the first
-//! network runs again.
+//! A session that has run with a shape before requests one block of memory, which holds all
+//! intermediate arrays of the run. The pool has one scratch for each concurrent run of all networks
+//! together, and a scratch keeps the block of its last run: it grows to the size of the largest
+//! network. So networks that run in turn share memory, whereas ONNX Runtime's own arena splits the
+//! block of one network for another and grows by a further block when the first network runs again.
 //!
 //! Blocks are freed by [`ScratchPool::free_idle`]. A block that a run still holds when it ends
 //! leaves the pool and becomes an ordinary allocation.
@@ -34,7 +33,7 @@ use crate::pool::Pool;
 /// once, where the global allocator keeps it for a while.
 const LARGE: usize = 256 << 10;
 
-/// The scratches: as many runs go on at a time as there are.
+/// The scratches, one for each concurrent run.
 pub(super) struct ScratchPool(Pool<Option<Block>>);
 
 impl ScratchPool {

@@ -1,7 +1,7 @@
 //! Session of ONNX Runtime: one network, run from many threads.
 //!
-//! All workers of a network run one session, so that its weights are in memory once. Across all
-//! networks, as many runs go on at a time as the device has workers, in the memory of
+//! All workers of a network run one session, so that its weights are in memory once. The concurrent
+//! runs of all networks together are limited to the workers of the device; they use the memory of
 //! [`ScratchPool`]. Dropping a session frees the idle part of that memory.
 
 use std::{

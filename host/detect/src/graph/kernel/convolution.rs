@@ -54,7 +54,7 @@ fn convolution(config: Conv2dConfig) -> Kernel {
 }
 
 /// A CPU convolution with the activation and the sum that follow it. Its operands are x and,
-/// optionally, what is added.
+/// optionally, the residual.
 pub(crate) fn fused(convolution: Convolution, activation: Activation) -> Kernel {
     Kernel::new(2, move |mut operands| {
         let (x, residual) = (operands.next()?.rank4()?, operands.optional());

@@ -59,7 +59,7 @@ impl<'a> Operands<'a> {
     }
 }
 
-/// How the network is going to be run, as far as its operators depend on it.
+/// Properties of the runs on which operators depend.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context {
     /// With more pictures at a time than the file declares.

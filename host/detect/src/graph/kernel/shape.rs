@@ -13,7 +13,7 @@ pub(super) fn build(node: &Node, _: Context) -> Option<Result<Kernel, OperatorEr
         Node::Shape(n) => Ok(shape_of(n.config.start, n.config.end)),
         Node::Size(_) => Ok(Kernel::unary(|x| Ok(Value::Integers(vec![x.dims()?.iter().product::<usize>() as i64])))),
         Node::Gather(n) => Ok(gather(n.config.axis)),
-        // Floats have one type here, and integers stay integers on the host, whatever is requested.
+        // Floats have one type here, and integers stay integers on the host, for every target type.
         Node::Cast(n) => {
             let (from, to) = (n.inputs.first().map(|i| i.ty.is_on_device()), n.config.to);
             if from == Some(true) && to.is_int() {

@@ -26,7 +26,7 @@ pub(super) fn supports(kernel: [usize; 2]) -> bool {
     matches!(kernel, [3, 3] | [5, 5] | [7, 7])
 }
 
-/// Depthwise convolution: each channel of a picture with weights of its own.
+/// Depthwise convolution: each channel of a picture has its own weights.
 pub(super) fn convolve(
     x: &[f32],
     geometry: &Geometry,

@@ -1,8 +1,8 @@
 //! SIMD vectors of floats, as wide as the machine has them, and activations on them.
 //!
 //! The program is compiled for the baseline of each architecture; macerator selects the instruction
-//! set at run time. A kernel is a `WithSimd`, and only what is inlined into it is compiled for the
-//! selected instruction set: no closures, `#[inline(always)]` throughout.
+//! set at run time. A kernel is a `WithSimd`, and only code that is inlined into it is compiled for
+//! the selected instruction set: no closures, `#[inline(always)]` throughout.
 
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 
