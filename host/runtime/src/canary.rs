@@ -56,7 +56,7 @@ impl Canary {
         let limit = Arc::clone(&until);
         let work = move || {
             if let Err(error) = run(&plugin, &settings, &stream, &receiver, &reported, &limit) {
-                tracing::warn!(plugin = plugin.name, "the canary for {} is asked no more: {error}", plugin.name);
+                tracing::warn!(plugin = plugin.name, "the canary for {} gets no more calls: {error}", plugin.name);
                 reported.lock().ended = Some(error.to_string());
             }
         };

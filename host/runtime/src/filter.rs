@@ -89,7 +89,7 @@ pub struct Object {
     pub best: Moment,
     /// Number of frames with a detection of it.
     pub detections: u64,
-    /// False for a realtime shot of a track that goes on.
+    /// False for a realtime shot of an open track.
     pub end_of_track: bool,
 }
 

@@ -37,7 +37,7 @@ fn ask(slot: &mut FilterSlot, index: u64) -> Vec<Verdict> {
     slot.shots(&frame(index), vec![candidate(), candidate()]).unwrap()
 }
 
-/// Waits until the canary has answered so many calls, or has ended.
+/// Waits until the canary has answered this many calls, or has ended.
 fn answered(calls: u64, mut report: impl FnMut() -> Option<ShadowUse>) -> ShadowUse {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
