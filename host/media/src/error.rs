@@ -210,7 +210,7 @@ fn status(status: u16) -> String {
         403 => "that it may not be read",
         404 => "that there is nothing there",
         410 => "that there is nothing there any more",
-        416 => "that it sends no parts of it",
+        416 => "that the requested range is not available",
         429 => "that it gets too many requests",
         500.. => "that it fails",
         _ => "something else than a video",

@@ -308,10 +308,10 @@ impl Body {
                 response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok()).and_then(parse_content_range);
             match range {
                 Some((start, size)) if start == self.position => size,
-                _ => return Err(MediaError::bad_answer("its server sends another part than it was asked for")),
+                _ => return Err(MediaError::bad_answer("its server sends another range than requested")),
             }
         } else if self.position > 0 {
-            return Err(MediaError::bad_answer("its server sends no parts of it"));
+            return Err(MediaError::bad_answer("its server does not support range requests"));
         } else {
             response.content_length()
         };
@@ -355,7 +355,7 @@ impl Body {
                         continue;
                     }
                     Ok(None) if self.stop().is_none() => return Ok(false),
-                    Ok(None) => MediaError::bad_answer("it ends before all of it was sent"),
+                    Ok(None) => MediaError::bad_answer("its body ends early"),
                     Err(error) => MediaError::Unreachable(UrlError::NotConnected(error.without_url().into())),
                 },
                 None => match self.request() {

@@ -196,8 +196,8 @@ impl<S: Send + 'static> Supervisor<S> {
         call: Option<Call>,
     ) {
         self.usage.last_trace = self.trace(error, History::from_state(state), call);
-        tracing::warn!(plugin = self.name, "the newer {} is not taken into a running job: {error}", self.name);
-        self.usage.last_fault = Some(format!("a newer component was not taken: {error}"));
+        tracing::warn!(plugin = self.name, "the newer {} is not used in a running job: {error}", self.name);
+        self.usage.last_fault = Some(format!("a newer component was not used: {error}"));
     }
 
     /// Writes the trace of a fault, where there is a folder for traces, and returns the file's
