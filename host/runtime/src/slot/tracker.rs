@@ -71,7 +71,8 @@ impl TrackerSlot {
 
     /// [`Tracker::finish`]; waits for the canary, 2 s at most.
     ///
-    /// # Errors As for [`TrackerSlot::update`]. Under the other policies a fault here closes all
+    /// # Errors
+    /// As for [`TrackerSlot::update`]. Under the other policies a fault here closes all
     /// open tracks.
     pub fn finish(&mut self) -> Result<Vec<TrackId>, PluginError> {
         let open = self.open_tracks();
