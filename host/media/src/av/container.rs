@@ -131,8 +131,8 @@ impl Reader {
         if format.is_null() { Err(Error::InvalidData) } else { Ok(Format(format)) }
     }
 
-    /// Reads the header. The list of FFmpeg's protocols is empty: a file can open nothing else, and
-    /// references of a playlist are opened by the [`Opener`].
+    /// Reads the header. FFmpeg's protocol whitelist matches nothing: a file can open nothing else,
+    /// and references of a playlist are opened by the [`Opener`].
     pub(crate) fn open(self, format: Format, options: &[(String, String)]) -> Result<context::Input, Error> {
         let Self { io, watch, opener, url } = self;
         let mut options: Dictionary<'_> = options.iter().collect();

@@ -3,8 +3,8 @@
 //! FFmpeg connects to the [`Relay`] and to nothing else, in this process or in a decoder process.
 //! The relay resolves the camera's name, checks its address against the network policy, connects to
 //! it, with TLS where the URL says so, and authenticates with the credentials of the URL, which
-//! FFmpeg does not get. A camera sees its own URL in each request; all that it sends passes
-//! unchanged.
+//! FFmpeg does not get. A camera sees its own URL in each request. All that it sends passes
+//! unchanged, apart from the sequence numbers and the challenges in responses.
 //!
 //! Guarantees: one connection each way; only clients that know the relay's URL are served, and
 //! only requests that read a stream pass. A session at the camera is torn down when FFmpeg does not
