@@ -47,7 +47,7 @@ def networks(assets):
         golden = {"onnxruntime": onnxruntime.__version__, "model": file, "width": width, "height": height, "outputs": []}
         for description, values in zip(session.get_outputs(), outputs):
             flat = values.reshape(-1)
-            # Odd, so that it does not keep step with rows and channels.
+            # Odd, so that it is no multiple of rows and channels.
             step = max(1, flat.size // KEEP) | 1
             golden["outputs"].append({
                 "name": description.name,
@@ -180,7 +180,7 @@ def small():
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
         session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         (y,) = session.run(None, {"x": x})
-        # As exporters do: how many dimensions there are cannot always be inferred.
+        # As exporters do, since the rank cannot always be inferred.
         model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, y.shape))
         model = model.SerializeToString()
         values = [float(f"{v:.6g}") for v in y.reshape(-1)]
