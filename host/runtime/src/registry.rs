@@ -207,7 +207,7 @@ impl Plugins {
         let source =
             written.map_err(|source| InstallError::Io { folder: folders.path(folders.own()).to_owned(), source })?;
         let loaded = Loaded { digest: Some(plugin.digest), plugin: Ok(Arc::new(plugin)) };
-        self.0.place(BTreeMap::from([(source, loaded)]));
+        self.0.update_table(BTreeMap::from([(source, loaded)]));
         self.info(name, role).ok_or(InstallError::Changed(file))
     }
 
@@ -225,7 +225,7 @@ impl Plugins {
         folders
             .remove(&source)
             .map_err(|error| RemoveError::Io { folder: folders.path(source.origin).to_owned(), source: error })?;
-        self.0.place(BTreeMap::new());
+        self.0.update_table(BTreeMap::new());
         Ok(true)
     }
 
@@ -358,12 +358,12 @@ impl Shared {
                 loaded.insert(source, Loaded { digest, plugin });
             }
         }
-        self.place(loaded);
+        self.update_table(loaded);
     }
 
     /// Updates the table to the folders. A new file is left out until it is among the `loaded`, a
     /// changed one keeps its old entry until then.
-    fn place(&self, mut loaded: BTreeMap<Source, Loaded>) {
+    fn update_table(&self, mut loaded: BTreeMap<Source, Loaded>) {
         let _changing = self.changing.lock();
         let before = self.table.lock().clone();
         let Some(sources) = self.list() else { return };
