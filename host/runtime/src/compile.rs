@@ -99,8 +99,8 @@ impl Compiler {
         Some(component)
     }
 
-    /// Compiles, within the limits where there is a program, and writes the code below `into`. Without
-    /// program and folder it does nothing, and loading compiles.
+    /// Compiles, within the limits where there is a program, and writes the code below `into`.
+    /// Without program and folder it does nothing, and loading compiles.
     fn compile(&self, limits: &Limits, into: Option<&Path>, bytes: &[u8]) -> Result<(), Refusal> {
         match (&self.program, into) {
             (Some(program), into) => child::run(program, limits, into, bytes, &self.stop),

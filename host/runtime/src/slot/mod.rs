@@ -7,7 +7,7 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `supervisor` | common part of both kinds: opening sessions, successors, faults, canaries, usage |
+//! | `supervisor` | shared by both: opening sessions, successors, faults, canaries, usage |
 //! | `tracker`, `filter` | the sessions of one plugin in one job |
 
 mod filter;
