@@ -1,20 +1,20 @@
-//! Measures of embeddings by labelled pictures: how well distances tell identities apart, and how
-//! well clusters agree with them.
+//! Metrics of embeddings on labelled pictures: separation of identities by distance, and agreement
+//! of clusters with identities.
 //!
-//! AUC is the chance that two pictures of one identity are nearer than two of different ones. TAR
-//! at a FAR: the share of pairs of one identity that are accepted at the distance at which that
+//! AUC is the probability that two pictures of one identity are nearer than two of different ones.
+//! TAR at a FAR: the share of pairs of one identity that are accepted at the distance at which that
 //! share of the other pairs is. Rank-1: the share of pictures whose nearest other picture is of the
-//! same identity. Purity: the share of pictures that belong to the identity that their cluster has
-//! most of; completeness: the share that lie in the cluster that their identity has most of.
+//! same identity. Purity: the share of pictures that belong to the most frequent identity of their
+//! cluster; completeness: the share that lie in the most frequent cluster of their identity.
 
 use std::collections::BTreeMap;
 
 /// Distances of all pairs of pictures.
 #[derive(Clone, Debug, Default)]
 pub struct Pairs {
-    /// Of one identity, ascending.
+    /// Of pairs of one identity, ascending.
     pub same: Vec<f32>,
-    /// Of two identities, ascending.
+    /// Of pairs of two identities, ascending.
     pub different: Vec<f32>,
     /// See the module's documentation; `None` without an identity of two pictures.
     pub rank1: Option<f64>,
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn identities_that_are_apart_are_told_apart_without_error() {
+    fn separate_identities_are_distinguished_without_error() {
         let pairs = on_a_line(&[(0, 0.0), (0, 0.25), (1, 2.0), (1, 2.5)]);
         assert_eq!(
             (pairs.same.as_slice(), pairs.different.as_slice()),
@@ -126,8 +126,8 @@ mod tests {
     }
 
     #[test]
-    fn identities_that_are_mixed_are_told_apart_by_chance() {
-        // 0 and 1 take turns: a neighbour is never of the same identity.
+    fn interleaved_identities_are_not_distinguished() {
+        // 0 and 1 alternate: a neighbour is never of the same identity.
         let pairs = on_a_line(&[(0, 0.0), (1, 1.0), (0, 2.0), (1, 3.0)]);
         assert_eq!((pairs.rank1, pairs.auc()), (Some(0.0), Some(0.25)));
         let alone = on_a_line(&[(0, 0.0), (1, 1.0)]);

@@ -1,4 +1,4 @@
-//! Report of benchmark figures, each with what it is compared with in the same run.
+//! Report of benchmark figures, each with its baseline from the same run.
 //!
 //! A figure is printed, and appended as a line of JSON to the file that [`FILE`] names, where
 //! `cargo xtask bench` collects them. For computing figures: [`percentile`], [`process`],
@@ -32,9 +32,9 @@ pub struct Figure {
     pub name: String,
     /// In `unit`.
     pub value: f64,
-    /// Says whether more or less is better, too.
+    /// Also determines whether more or less is better.
     pub unit: Unit,
-    /// What it is compared with; `None` where there is nothing.
+    /// Its baseline; `None` without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<Beside>,
 }
@@ -42,13 +42,13 @@ pub struct Figure {
 /// Baseline of a figure: the same work done in another way, measured in the same run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Beside {
-    /// The other way: `sled alone`, `ffmpeg`.
+    /// Name of the baseline: `sled alone`, `ffmpeg`.
     pub what: String,
     /// In the unit of the figure.
     pub value: f64,
 }
 
-/// Unit of a figure. More is better of rates, less of all others.
+/// Unit of a figure. More is better for rates, less for all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unit {
     /// Frames per second.
@@ -149,7 +149,7 @@ impl Figure {
     /// The figures in a file.
     ///
     /// # Errors
-    /// Where the file cannot be read, or holds something else.
+    /// Where the file cannot be read, or contains anything else.
     pub fn read(file: &Path) -> io::Result<Vec<Self>> {
         fs::read_to_string(file)?.lines().map(|line| serde_json::from_str(line).map_err(Into::into)).collect()
     }

@@ -2,10 +2,10 @@
 
 use std::{fmt::Display, fs};
 
-/// This process, for the functions of this module, which take process ids otherwise.
+/// The calling process, in place of a process id.
 pub const SELF: &str = "self";
 
-/// CPU time of all threads, those that have ended included, in seconds, to a hundredth.
+/// CPU time of all threads, including those that have ended, in seconds, to a hundredth.
 pub fn cpu_seconds(process: impl Display) -> f64 {
     cpu_of(&fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default())
 }

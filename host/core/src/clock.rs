@@ -21,7 +21,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock for tests: it shows the time that it was set to until it is advanced.
+/// A clock for tests, which stands still until it is advanced.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 

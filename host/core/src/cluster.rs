@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ObjectId;
 
-/// An identity: tracks of one video that are taken for the same person or thing, by the objects at
-/// their ends. The API calls it a cluster.
+/// An identity: tracks of one video that are taken for the same person or thing, represented by the
+/// objects at their ends. The API calls it a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
     /// The id of its first object, so that the same objects give the same id.

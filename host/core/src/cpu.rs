@@ -1,9 +1,8 @@
 //! CPU time of the threads of a job, by stage.
 //!
-//! Each thread reads its own clock between one piece of work and the next; the sums belong to the
-//! job. Time in which a thread waits is not counted. Neither are the threads that libraries keep
-//! for themselves: FFmpeg's that decode, ONNX Runtime's and burn's beyond the one that runs a
-//! network, a GPU driver's.
+//! Each thread reads its own CPU clock between pieces of work; the sums belong to the job. Time in
+//! which a thread waits is not counted. Neither are threads of libraries: FFmpeg's decoding
+//! threads, those of ONNX Runtime and burn beyond the one that runs a network, and a GPU driver's.
 
 use std::{
     collections::BTreeMap,
@@ -13,11 +12,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// The work that CPU time is counted under.
+/// Stage of a job under which CPU time is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// Opening and reading the source, and whether anything moves in a frame.
+    /// Opening and reading the source, and motion detection.
     Decode,
     /// Making detector inputs.
     Scale,
@@ -49,7 +48,7 @@ impl Stage {
     ];
 }
 
-/// The sums of one job, which all of its threads add to.
+/// CPU time of one job, to which all of its threads add.
 #[derive(Debug, Default)]
 pub struct CpuMeter {
     /// Nanoseconds, in the order of [`Stage::ALL`].
@@ -64,7 +63,7 @@ impl CpuMeter {
         }
     }
 
-    /// Seconds for each stage, those without any among them.
+    /// Seconds for each stage, including those that are zero.
     pub fn seconds(&self) -> BTreeMap<Stage, f64> {
         let seconds = |sum: &AtomicU64| Duration::from_nanos(sum.load(Relaxed)).as_secs_f64();
         Stage::ALL.into_iter().zip(self.spent.iter().map(seconds)).collect()
@@ -76,12 +75,12 @@ impl CpuMeter {
 pub struct CpuClock(Duration);
 
 impl CpuClock {
-    /// Begins now. The value is of no use on another thread.
+    /// Starts now. The value is valid on the calling thread only.
     pub fn start() -> Self {
         Self(thread_time())
     }
 
-    /// What this thread has taken since the last lap, or since the start.
+    /// CPU time of this thread since the last lap, or since the start.
     pub fn lap(&mut self) -> Duration {
         let now = thread_time();
         now.saturating_sub(std::mem::replace(&mut self.0, now))
@@ -96,12 +95,12 @@ pub struct CpuLaps<'a> {
 }
 
 impl<'a> CpuLaps<'a> {
-    /// Begins now, for the calling thread.
+    /// Starts now, for the calling thread.
     pub fn start(meter: &'a CpuMeter) -> Self {
         Self { meter, clock: CpuClock::start() }
     }
 
-    /// Counts what this thread took since the last lap under `stage`.
+    /// Counts this thread's time since the last lap under `stage`.
     pub fn lap(&mut self, stage: Stage) {
         self.meter.add(stage, self.clock.lap());
     }
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn stages_are_counted_apart_and_waiting_not_at_all() {
+    fn stages_are_counted_separately_and_waiting_is_not_counted() {
         let meter = CpuMeter::default();
         thread::scope(|scope| {
             for stage in [Stage::Detect, Stage::Embed] {
@@ -151,7 +150,7 @@ mod tests {
         for (stage, seconds) in seconds {
             match stage {
                 Stage::Detect | Stage::Embed => assert!(seconds >= 0.002, "{stage:?} {seconds}"),
-                Stage::Other => assert!(seconds < 0.05, "{seconds} of 100 ms in which nothing was done"),
+                Stage::Other => assert!(seconds < 0.05, "{seconds} of 100 ms of waiting"),
                 _ => assert_eq!(seconds, 0.0, "{stage:?}"),
             }
         }

@@ -9,26 +9,26 @@ use std::{error::Error as StdError, fmt};
 /// A result whose error can reach a user.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What a caller can do about a failure.
+/// Kind of a failure, by what a caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The request is wrong; `param` names the offending field by its dotted path.
     BadParam,
-    /// No such thing (any more).
+    /// It does not exist, or no longer.
     NotFound,
     /// The client did not authenticate.
     Unauthorized,
     /// The client is authenticated and lacks the right to do this.
     PermissionDenied,
-    /// The thing is in a state that does not allow this now.
+    /// The state of the resource does not allow this now.
     Conflict,
-    /// It is not any more what the client wanted to change.
+    /// The resource is no longer the one that the client wanted to change.
     PreconditionFailed,
     /// More bytes than the operator allows.
     TooLarge,
-    /// Bytes in an encoding that is not taken.
+    /// Bytes in an encoding that is not supported.
     UnsupportedMedia,
-    /// The server is going down or has no room; trying again later may work.
+    /// The server is shutting down or out of space; trying again later may work.
     Unavailable,
     /// A fault of the server or of the machine under it.
     Internal,
@@ -74,7 +74,7 @@ impl Error {
         self
     }
 
-    /// What a caller can do about it.
+    /// Its kind.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -84,7 +84,7 @@ impl Error {
         &self.public
     }
 
-    /// What is wrong in the request; see [`Error::bad_param`]. `None` for the other kinds.
+    /// The offending parameter of the request; see [`Error::bad_param`]. `None` for the other kinds.
     pub fn param(&self) -> Option<&str> {
         self.param.as_deref()
     }
@@ -97,7 +97,8 @@ impl fmt::Display for Error {
             write!(f, "{param}: ")?;
         }
         f.write_str(&self.public)?;
-        // What an error was converted from often says the same sentence: it is written once.
+        // An error often has the same sentence as the one that it was converted from: it is written
+        // once.
         let mut written = self.public.clone();
         let mut cause = self.source.as_deref().map(|e| e as &dyn StdError);
         while let Some(e) = cause {

@@ -21,7 +21,7 @@ impl Size {
     }
 }
 
-/// A place in the frame, in fractional pixels.
+/// A point in the frame, in fractional pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// From the left edge.
@@ -44,7 +44,7 @@ pub struct Rect {
 }
 
 impl Rect {
-    /// The edges are taken as they are: see [`Rect::is_valid`].
+    /// The edges are not checked: see [`Rect::is_valid`].
     pub fn new(left: f32, top: f32, right: f32, bottom: f32) -> Self {
         Self { left, top, right, bottom }
     }
@@ -69,7 +69,7 @@ impl Rect {
         Point { x: (self.left + self.right) / 2.0, y: (self.top + self.bottom) / 2.0 }
     }
 
-    /// The part that both cover; of zero size where they do not meet.
+    /// The overlap of both; of zero size where they do not meet.
     #[must_use]
     pub fn intersection(&self, other: &Rect) -> Rect {
         let (left, top) = (self.left.max(other.left), self.top.max(other.top));
@@ -90,22 +90,22 @@ impl Rect {
         if area > 0.0 { self.intersection(&frame).area() / area } else { 0.0 }
     }
 
-    /// Grown by `share` of its own width and height on every side.
+    /// The box grown by `share` of its own width and height on every side.
     #[must_use]
     pub fn padded(&self, share: f32) -> Rect {
         let (dx, dy) = (self.width() * share, self.height() * share);
         Rect::new(self.left - dx, self.top - dy, self.right + dx, self.bottom + dy)
     }
 
-    /// Finite, with its edges in order, and not empty.
+    /// Whether the edges are finite and in order, and the box is not empty.
     pub fn is_valid(&self) -> bool {
         [self.left, self.top, self.right, self.bottom].iter().all(|v| v.is_finite())
             && self.right > self.left
             && self.bottom > self.top
     }
 
-    /// As the API prints it: `[left, top, right, bottom]` rounded to whole pixels and clipped to
-    /// the frame.
+    /// The form that the API prints: `[left, top, right, bottom]` rounded to whole pixels and
+    /// clipped to the frame.
     pub fn to_pixels(&self, frame: Size) -> [i32; 4] {
         let x = |v: f32| v.round().clamp(0.0, frame.width as f32) as i32;
         let y = |v: f32| v.round().clamp(0.0, frame.height as f32) as i32;
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_a_region_is_refused() {
+    fn invalid_regions_are_refused() {
         for bad in [
             "",
             "string",
@@ -216,7 +216,7 @@ mod tests {
         }
 
         #[test]
-        fn iou_is_symmetric_and_a_share(a in rects(), b in rects()) {
+        fn iou_is_symmetric_and_from_0_to_1(a in rects(), b in rects()) {
             let iou = a.iou(&b);
             prop_assert!((0.0..=1.0).contains(&iou));
             prop_assert!((iou - b.iou(&a)).abs() < 1e-5);

@@ -1,11 +1,11 @@
-//! Identifiers of videos, jobs, tracks, objects and object types. Each prints and parses as the API
-//! and the folders show it.
+//! Identifiers of videos, jobs, tracks, objects and object types, in the form that the API and the
+//! folders show.
 
 use std::{cmp::Ordering, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A video archive's number: positive, never used twice.
+/// Number of a video: positive, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct VideoId(pub u64);
@@ -31,7 +31,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// A track's number within one job and object type, as its tracker gave it.
+/// A track's number within one job and object type, assigned by its tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TrackId(pub u64);
@@ -42,7 +42,7 @@ impl fmt::Display for TrackId {
     }
 }
 
-/// `face`, `body`, `car`, or what an installed detector declares: `[a-z][a-z0-9_]{0,31}`.
+/// `face`, `body`, `car`, or a type that an installed detector declares: `[a-z][a-z0-9_]{0,31}`.
 ///
 /// Ordered as the API lists them: face, body, car, then the others by name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -115,11 +115,10 @@ impl FromStr for ObjectType {
 
 /// An object's identifier: `<video>-<job>-<type>-<track>-<shot>`.
 ///
-/// A function of what is reported, not of when: a job that runs again after a crash gives the same
-/// object the same id.
+/// Deterministic: a job that runs again after a crash gives the same object the same id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
-    /// The job that made it.
+    /// The job that created it.
     pub job: JobId,
     /// Tracks are numbered within their type.
     pub object_type: ObjectType,

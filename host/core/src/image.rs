@@ -27,11 +27,11 @@ pub enum ChannelOrder {
 /// corner, and the rest is filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InputSpec {
-    /// Pixels, the filled ones among them.
+    /// Pixels, including the filled ones.
     pub width: u32,
     /// As `width`.
     pub height: u32,
-    /// As the network was trained.
+    /// The order with which the network was trained.
     pub order: ChannelOrder,
     /// Value of all channels outside the frame's picture.
     pub fill: u8,
@@ -50,12 +50,12 @@ impl InputSpec {
 /// A frame as the input of a network.
 #[derive(Clone, Debug)]
 pub struct InputImage {
-    /// What it was made by.
+    /// The form of the input.
     pub spec: InputSpec,
     /// `spec.width * spec.height * 3` samples, by row, column and channel.
     pub data: Vec<u8>,
-    /// Frame pixels times `scale` are input pixels.
+    /// Factor from frame pixels to input pixels.
     pub scale: f32,
-    /// Size of the frame that it was made of.
+    /// Size of the original frame.
     pub frame: Size,
 }

@@ -1,9 +1,9 @@
-//! The words of Ocellus as types.
+//! Shared types of Ocellus.
 //!
-//! Owns: what a video, a frame, a detection, a track and an object *are*; [`StreamSettings`] and
-//! the JSON Schema that validates, completes and documents them; the kinds of [`Error`]; the
-//! [`Clock`] and the [`CpuMeter`]. Does no I/O and has no heavy dependency, so that every other
-//! crate can speak these types without knowing each other.
+//! Owns: the types of videos, frames, detections, tracks and objects; [`StreamSettings`] and the
+//! JSON Schema that validates, completes and documents them; the kinds of [`Error`]; the [`Clock`]
+//! and the [`CpuMeter`]. Does no I/O and has no heavy dependency, so that all other crates can use
+//! these types without depending on each other.
 
 #![warn(missing_docs)]
 

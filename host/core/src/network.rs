@@ -1,10 +1,9 @@
-//! Network policy: the addresses that the server may talk to on behalf of a user, for a video's
+//! Network policy: the addresses that the server may connect to on behalf of a user, for a video's
 //! `url` and its `router_url`.
 //!
-//! Guarantees: the answer depends on the address alone, wherever it comes from. An IPv4 address
-//! that an IPv6 address carries ([`destinations`]) is judged as itself, so that no translator or
-//! tunnel leads where the address itself must not. Does no I/O: whoever resolves a name has to
-//! check each address that it resolves to.
+//! Guarantees: the answer depends on the address alone. An IPv4 address embedded in an IPv6 address
+//! ([`destinations`]) is judged as the IPv4 address, so that no translator or tunnel leads around
+//! the policy. Does no I/O: callers that resolve a name have to check each of its addresses.
 
 use std::{
     fmt,
@@ -39,13 +38,14 @@ impl fmt::Display for Network {
     }
 }
 
-/// A host that a user named and that the server must not talk to.
+/// A host that a user named and that the server must not connect to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", if *own { own_text(host) } else { refused_text(host) })]
 pub struct NotAllowed {
     /// As the user wrote it.
     pub host: String,
-    /// It is where the server itself listens, which no configuration says.
+    /// Whether it is the address on which the server itself listens, and not one that the
+    /// configuration refuses.
     pub own: bool,
 }
 
@@ -57,31 +57,31 @@ fn refused_text(host: &str) -> String {
     format!("The host {host} is not allowed by the server's configuration.")
 }
 
-/// Which addresses the server may connect to.
+/// Policy for the addresses that the server may connect to.
 ///
-/// By default everything but what only the server itself should reach: link-local addresses and the
-/// metadata services of clouds, the server's own port, and addresses of no single host (multicast,
-/// broadcast, unspecified). Private networks and loopback are allowed, since receivers are often
-/// there.
+/// By default all are allowed, except those that only the server itself should reach: link-local
+/// addresses and the metadata services of clouds, the server's own port, and addresses of no single
+/// host (multicast, broadcast, unspecified). Private networks and loopback are allowed, since
+/// receivers are often there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkPolicy {
-    /// Unless empty, exactly these are allowed. An address that carries others is allowed where all
-    /// of its [`destinations`] are.
+    /// Unless empty, exactly these are allowed. An address in which others are embedded is allowed
+    /// if all of its [`destinations`] are.
     allowed: Vec<Network>,
-    /// Where the server listens.
+    /// Address on which the server listens.
     own: Option<SocketAddr>,
 }
 
 /// Single addresses of metadata services outside the link-local networks.
 const METADATA: [IpAddr; 7] = [
-    // Azure: its platform, which also hands certificates to the machine.
+    // Azure's platform service, which also hands certificates to the machine.
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     // Alibaba Cloud.
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
-    // Oracle Cloud, before it took a link-local address; then by IPv6.
+    // Oracle Cloud: IPv4, from before it took a link-local address, and IPv6.
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
-    // Google Cloud. Its customers' own networks lie around it.
+    // Google Cloud. The addresses around it belong to customers' networks.
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
     // Scaleway.
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
@@ -96,7 +96,7 @@ impl NetworkPolicy {
         Self { allowed, own }
     }
 
-    /// Whether the server may connect to this address. Port 0 stands for one that is not known yet.
+    /// Whether the server may connect to this address. Port 0 means that the port is not known yet.
     pub fn allows(&self, address: SocketAddr) -> bool {
         destinations(address.ip()).into_iter().all(|ip| self.allows_destination(ip, address.port()))
     }
@@ -121,7 +121,7 @@ impl NetworkPolicy {
         }
     }
 
-    /// Refusal of a host that has these addresses.
+    /// The error for a host with these addresses.
     pub fn refusal(&self, host: &str, addresses: &[SocketAddr]) -> NotAllowed {
         let is_own =
             |address: &SocketAddr| destinations(address.ip()).into_iter().any(|ip| self.is_own(ip, address.port()));
@@ -129,8 +129,8 @@ impl NetworkPolicy {
         NotAllowed { host: host.to_owned(), own }
     }
 
-    /// The server's port, where it listens on every address of the machine: whoever connects has to
-    /// check that an address with this port is not the machine's. `None` where networks are listed.
+    /// The server's port, if it listens on every address of the machine: then clients have to check
+    /// that a destination with this port is not this machine. `None` where networks are listed.
     pub fn own_port_everywhere(&self) -> Option<u16> {
         self.own.filter(|own| own.ip().is_unspecified() && self.allowed.is_empty()).map(|own| own.port())
     }
@@ -140,13 +140,13 @@ impl NetworkPolicy {
     }
 }
 
-/// What a connection to an address may reach: the address itself, and every IPv4 address that it
-/// carries. At least one.
+/// The addresses that a connection to an address may reach: the address itself, and every IPv4
+/// address embedded in it. At least one.
 ///
 /// An address that stands for an IPv4 address and nothing else (mapped, compatible, translated,
-/// NAT64, 6to4) is that IPv4 address alone. One that leads through a tunnel (Teredo, ISATAP) is
-/// itself and the ends of the tunnel. The length of a NAT64 prefix for local use is known in its
-/// network only: all lengths that fit the rest of the address count.
+/// NAT64, 6to4) gives that IPv4 address alone. A tunnel address (Teredo, ISATAP) gives itself and
+/// the ends of the tunnel. The length of a NAT64 prefix for local use is known in its network only:
+/// all lengths that fit the rest of the address count.
 pub fn destinations(ip: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = ip else { return vec![ip] };
     let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
@@ -171,9 +171,9 @@ pub fn destinations(ip: IpAddr) -> Vec<IpAddr> {
     }
 }
 
-/// The places that RFC 6052 gives an IPv4 address within 64:ff9b:1::/48, by the length of the
-/// prefix: 96, 64, 56, 48 bits. Byte 8 stays 0 where the address lies around it, and what follows
-/// the address stays 0, too.
+/// The IPv4 addresses that RFC 6052 may place in an address of 64:ff9b:1::/48, by the length of the
+/// prefix: 96, 64, 56, 48 bits. Byte 8 is 0 where the IPv4 address spans it, and so are the bytes
+/// after that address.
 fn local_nat64(v6: Ipv6Addr) -> Vec<IpAddr> {
     let [_, _, _, _, _, _, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15] = v6.octets();
     let mut found = vec![[b12, b13, b14, b15]];
@@ -186,8 +186,8 @@ fn local_nat64(v6: Ipv6Addr) -> Vec<IpAddr> {
             }
         }
     }
-    // 0.0.0.0/8 is no host's address: a length that gives one is not the length of the network's
-    // prefix.
+    // 0.0.0.0/8 contains no host: a prefix length that gives such an address is not that of the
+    // network.
     let (hosts, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|[first, ..]| *first != 0);
     let found = if hosts.is_empty() { others } else { hosts };
     found.into_iter().map(|octets| IpAddr::from(Ipv4Addr::from(octets))).collect()
@@ -196,8 +196,7 @@ fn local_nat64(v6: Ipv6Addr) -> Vec<IpAddr> {
 fn is_special(ip: IpAddr) -> bool {
     let special = match ip {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast() || v4.octets().first() == Some(&0),
-        // fd00:ec2::/32 is what AWS answers on within each machine: metadata, credentials of pods,
-        // time, names.
+        // AWS serves fd00:ec2::/32 within each machine: metadata, credentials of pods, time, DNS.
         IpAddr::V6(v6) => {
             v6.is_unicast_link_local() || v6.is_unspecified() || matches!(v6.segments(), [0xfd00, 0xec2, ..])
         }
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_only_what_is_special_is_refused() {
+    fn by_default_only_special_addresses_are_refused() {
         let policy = policy(&[]);
         for good in [
             "127.0.0.1:80",
@@ -250,7 +249,7 @@ mod tests {
         }
     }
 
-    /// An IPv6 address that carries this IPv4 address, in every way that one may.
+    /// IPv6 addresses in which this IPv4 address is embedded, in every possible way.
     fn carriers(v4: Ipv4Addr) -> Vec<Ipv6Addr> {
         let [a, b, c, d] = v4.octets();
         let inverted = Ipv4Addr::from_bits(!v4.to_bits());
@@ -328,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_all_that_is_allowed_and_allows_what_is_refused_otherwise() {
+    fn a_list_of_networks_replaces_the_default_policy() {
         let policy = policy(&["10.0.0.0/8", "169.254.1.1", "fd00::/8", "127.0.0.1"]);
         for good in ["10.255.0.1:1", "169.254.1.1:80", "[fd00:ec2::254]:80", "[::ffff:10.0.0.1]:80", "127.0.0.1:8000"] {
             assert!(allows(&policy, good), "{good}");
@@ -350,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_network_is_named() {
+    fn an_invalid_network_is_named_in_the_error() {
         for bad in ["", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "example.org", "10.0.0.0-10.0.0.9"] {
             assert!(bad.parse::<Network>().unwrap_err().to_string().contains(&format!("{bad:?}")), "{bad}");
         }
@@ -364,8 +363,8 @@ mod tests {
             let policy = if listed { policy(&["0.0.0.0/1"]) } else { policy(&[]) };
             let as_v6 = |ip: Ipv6Addr| policy.allows((ip, port).into());
             let expected = policy.allows((v4, port).into());
-            // A tunnel has an address of its own, which a list may not hold; NAT64 for local use
-            // may be read in other ways, too, and 0.0.0.0/8 is none of them.
+            // The address of a tunnel may be outside the list; NAT64 for local use may be read in
+            // several ways, but never as an address in 0.0.0.0/8.
             for (n, carrier) in carriers(v4).into_iter().enumerate() {
                 let exact = n < 4 || n == 9;
                 let right = if exact { as_v6(carrier) == expected } else { expected || v4.octets()[0] == 0 || !as_v6(carrier) };

@@ -9,9 +9,9 @@ use crate::{Landmarks, ObjectId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BestShotType {
-    /// The track is over; this is the best of all of it.
+    /// The track is over; this is the best shot of all of it.
     Overall,
-    /// The track goes on; this is the best of a window.
+    /// The track continues; this is the best shot of a time window.
     Realtime,
 }
 
@@ -33,14 +33,14 @@ pub struct ShotSummary {
 }
 
 impl ShotSummary {
-    /// Frame and box: the picture of a shot. Of one type of object, shots with the same are one
-    /// shot, also in another job or replay over the same detections.
+    /// Frame and box. They identify a shot among those of its object type, also in another job or
+    /// replay over the same detections.
     pub fn place(&self) -> (u64, [i32; 4]) {
         (self.frame, self.bbox)
     }
 }
 
-/// Where a track was in one frame: an item of its history.
+/// Position of a track in one frame: an item of its history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrackPoint {
     /// Number of the frame.
@@ -51,16 +51,16 @@ pub struct TrackPoint {
     pub timestamp: Timestamp,
     /// `[left, top, right, bottom]` in pixels, clipped to the frame.
     pub bbox: [i32; 4],
-    /// No detection: the box is interpolated between those before and after it.
+    /// Whether the box is interpolated between the detections before and after it.
     pub interpolated: bool,
 }
 
-/// What a network says of an object: the most probable label of one of its attributes.
+/// Result of an attribute network: the most probable label of one attribute.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Feature {
-    /// Of the attribute, such as `color`; unique in an object.
+    /// Name of the attribute, such as `color`; unique in an object.
     pub name: String,
-    /// Such as `red`.
+    /// The label, such as `red`.
     pub label: String,
     /// Probability of the label, 0..=1.
     pub confidence: f32,
@@ -85,14 +85,14 @@ impl Feature {
     }
 }
 
-/// An object as the archive keeps it, in `objects.log`. Its pictures are files named by its id.
+/// An object as the archive stores it, in `objects.log`. Its pictures are files named by its id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObjectRecord {
     /// Unique in the archive, for all time.
     pub id: ObjectId,
     /// Why it is reported.
     pub bs_type: BestShotType,
-    /// No object of this track follows.
+    /// Whether no object of this track follows.
     pub end_of_track: bool,
     /// The shot of the highest quality: of the track, or of a window of it.
     pub best: ShotSummary,
@@ -108,12 +108,12 @@ pub struct ObjectRecord {
     /// The track frame by frame; empty without `track_send_history`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<TrackPoint>,
-    /// Those of the best shot.
+    /// Landmarks of the best shot.
     pub landmarks: Option<Landmarks>,
-    /// What filters said of the object: names and values.
+    /// Attributes that filters set: names and values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<(String, String)>,
-    /// What networks say of the best shot. Release 0.1 did not write them.
+    /// Features of the best shot. Release 0.1 did not write them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<Feature>,
 }

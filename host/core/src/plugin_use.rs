@@ -1,4 +1,4 @@
-//! Usage of a plugin: what its calls cost, its faults, and its candidate.
+//! Usage of a plugin: cost of its calls, faults, and its candidate.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,19 +12,19 @@ pub struct PluginUse {
     pub time_ms: f64,
     /// Milliseconds of the longest call.
     pub longest_call_ms: f64,
-    /// The most linear memory that one session had.
+    /// Highest linear memory of one session.
     pub memory_bytes: u64,
     /// Items that a filter rejected.
     pub rejected: u64,
-    /// Log lines that came faster than the limit and were dropped.
+    /// Log lines that exceeded the rate limit and were dropped.
     pub log_lines_dropped: u64,
-    /// Sessions that ended with a trap, at a limit, or with a broken contract.
+    /// Sessions that ended with a trap, at a limit, or by violating the contract.
     pub faults: u64,
     /// The last fault, or why a newer component was refused; `None` before the first.
     pub last_fault: Option<String>,
     /// File in the folder of traces that reproduces the last fault.
     pub last_trace: Option<String>,
-    /// It reached `max_faults` and is not called any more.
+    /// Whether it reached `max_faults` and is no longer called.
     pub evicted: bool,
     /// Hot swaps: how often a newer component took over while a job ran.
     pub swaps: u64,
@@ -33,12 +33,12 @@ pub struct PluginUse {
     /// The components that served, in order; of one job only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<ComponentUse>,
-    /// The candidate beside it; `None` without one.
+    /// Usage of its candidate; `None` without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowUse>,
 }
 
-/// Usage of a candidate (canary), and its answers compared with those of the plugin that serves.
+/// Usage of a candidate (canary), and its answers compared with those of the active plugin.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ShadowUse {
@@ -46,24 +46,24 @@ pub struct ShadowUse {
     pub digest: String,
     /// Calls of its functions.
     pub calls: u64,
-    /// Detections, shots and objects that both were shown.
+    /// Detections, shots and objects that both were given.
     pub items: u64,
     /// Those of `items` that they answered differently.
     pub different: u64,
-    /// The first of them, for people.
+    /// Description of the first difference.
     pub first_difference: Option<String>,
     /// Milliseconds in calls, all together.
     pub time_ms: f64,
     /// Milliseconds of the longest call.
     pub longest_call_ms: f64,
-    /// The most linear memory that one session had.
+    /// Highest linear memory of one session.
     pub memory_bytes: u64,
-    /// Why it is not called any more; `None` while it is.
+    /// Why it is no longer called; `None` while it is.
     pub ended: Option<String>,
 }
 
 impl ShadowUse {
-    /// Adds the usage of another session. That of another candidate replaces this.
+    /// Adds the usage of another session. The usage of another candidate replaces this.
     fn add(&mut self, other: &Self) {
         if self.digest != other.digest {
             self.clone_from(other);
@@ -84,7 +84,7 @@ impl ShadowUse {
 
     /// The usage after `earlier`.
     fn since(&self, earlier: &Self) -> Self {
-        // The counters of one that was removed and put back begin at 0.
+        // The counters of a candidate that was removed and added again begin at 0.
         if self.digest != earlier.digest || self.calls < earlier.calls {
             return self.clone();
         }
@@ -103,12 +103,12 @@ impl ShadowUse {
 pub struct ComponentUse {
     /// SHA-256 of its file, in hex.
     pub digest: String,
-    /// The first frame that it was shown.
+    /// The first frame that it was given.
     pub from_frame: u64,
 }
 
 impl PluginUse {
-    /// Adds the usage of another session, or of another object type's.
+    /// Adds the usage of another session, or for another object type.
     pub fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.time_ms += other.time_ms;
@@ -134,7 +134,7 @@ impl PluginUse {
         }
     }
 
-    /// The usage after `earlier`, without what is of one job only.
+    /// The usage after `earlier`, without the fields that belong to one job.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {

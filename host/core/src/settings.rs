@@ -1,9 +1,9 @@
 //! Settings of a video's processing (`stream_settings`): the types, and the one JSON Schema that
 //! validates, completes and documents them.
 //!
-//! Guarantees: objects are closed (an unknown key is refused by its path); a [`StreamSettings`]
-//! that exists was valid against the schema that made it; completing and merging never touch a key
-//! that the caller did not send.
+//! Guarantees: an unknown key is refused with its path; every [`StreamSettings`] was valid against
+//! the schema that created it; completing and merging never change a key that the caller did not
+//! send.
 
 mod preset;
 mod schema;
@@ -13,68 +13,69 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use self::preset::lay_under;
+use self::preset::set_defaults;
 pub use self::schema::unknown_key;
-use self::schema::{DEFAULT_ROUTER, document, lay_over, router_name, whole_numbers, with_defaults};
+use self::schema::{DEFAULT_ROUTER, document, merge_into, router_name, whole_numbers, with_defaults};
 use crate::{Error, ObjectType, Region, Result};
 
 /// Settings of one object type: how it is tracked, filtered and reported.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectorSettings {
-    /// Pixels of the longer side above which nothing is reported; 0 is no limit.
+    /// Greatest longer side of a reported object in pixels; 0 is no limit.
     pub filter_max_size: u32,
-    /// Quality below which nothing is reported, 0..=1.
+    /// Least quality of a reported object, 0..=1.
     #[serde(with = "number")]
     pub filter_min_quality: f64,
-    /// Pixels of the shorter side below which nothing is reported.
+    /// Least shorter side of a reported object in pixels.
     pub filter_min_size: u32,
-    /// Full frames are cropped to `rot`.
+    /// Whether full frames are cropped to `rot`.
     pub fullframe_crop_rot: bool,
-    /// Full frames are PNG instead of JPEG.
+    /// Whether full frames are PNG instead of JPEG.
     pub fullframe_use_png: bool,
     /// 0..=100
     pub jpeg_quality: u8,
-    /// One object for each track, at its end; otherwise realtime shots, too.
+    /// Whether a track gives one object, at its end; otherwise realtime shots, too.
     pub overall_only: bool,
-    /// A delivery at the end of a track carries the best shot's full frame.
+    /// Whether a delivery at the end of a track carries the best shot's full frame.
     pub post_best_track_frame: bool,
-    /// A delivery at the end of a track carries the best shot's crop, aligned.
+    /// Whether a delivery at the end of a track carries the best shot's crop, aligned.
     pub post_best_track_normalize: bool,
-    /// A delivery at the end of a track carries the track's first frame.
+    /// Whether a delivery at the end of a track carries the track's first frame.
     pub post_first_track_frame: bool,
-    /// A delivery at the end of a track carries the track's last frame.
+    /// Whether a delivery at the end of a track carries the track's last frame.
     pub post_last_track_frame: bool,
-    /// Realtime: the best shot of every interval, even if an earlier one was better.
+    /// Realtime: whether the best shot of every interval is posted, even if an earlier one was
+    /// better.
     pub realtime_post_every_interval: bool,
-    /// Realtime: a track's first shot that passes the filters, at once.
+    /// Realtime: whether a track's first shot that passes the filters is posted at once.
     pub realtime_post_first_immediately: bool,
-    /// Realtime: seconds of which the best shot is chosen.
+    /// Realtime: length in seconds of the windows from which best shots are chosen.
     #[serde(with = "number")]
     pub realtime_post_interval: f64,
     /// Region of interest: only objects with the box's centre in it are reported. `None` is
     /// everywhere.
     #[serde(with = "region_text")]
     pub roi: Option<Region>,
-    /// Gaps of a track are filled with boxes between those around them.
+    /// Whether gaps of a track are filled with interpolated boxes.
     pub track_interpolate_bboxes: bool,
     /// Frames after which a track is ended and a new one begins; 0 is no limit.
     pub track_max_duration_frames: u64,
     /// Seconds of stream time without a detection after which a track ends.
     #[serde(with = "number")]
     pub track_miss_interval: f64,
-    /// Intersection over union from which boxes of successive frames are one track, 0..=1.
+    /// Least intersection over union of boxes of one track in successive frames, 0..=1.
     #[serde(with = "number")]
     pub track_overlap_threshold: f64,
-    /// Deliveries carry the track's boxes; needs `track_max_duration_frames`.
+    /// Whether deliveries carry the track's boxes; needs `track_max_duration_frames`.
     pub track_send_history: bool,
     /// Name of the tracker plugin.
     pub tracker_type: String,
-    /// Cosine similarity from which appearance descriptors match, 0..=1.
+    /// Least cosine similarity of matching appearance descriptors, 0..=1.
     #[serde(with = "number")]
     pub track_deep_sort_matching_threshold: f64,
-    /// Tracks that the tracker did not confirm are not reported.
+    /// Whether tracks that the tracker did not confirm are dropped.
     pub track_deep_sort_filter_unconfirmed_tracks: bool,
-    /// Frames below which a track is not reported.
+    /// Least number of frames of a reported track.
     pub filter_track_min_duration_frames: u64,
 }
 
@@ -85,30 +86,30 @@ pub enum VideoTransform {
     #[default]
     #[serde(rename = "")]
     None,
-    /// 2: left and right change places.
+    /// 2: mirrored left to right.
     FlipHorizontal,
     /// 3
     Rotate180,
-    /// 4: top and bottom change places.
+    /// 4: mirrored top to bottom.
     FlipVertical,
     /// 5: mirrored at the diagonal from top left to bottom right.
     Transpose,
-    /// 6: clockwise.
+    /// 6: 90 degrees clockwise.
     Rotate90,
     /// 7: mirrored at the diagonal from top right to bottom left.
     Transverse,
-    /// 8: clockwise, that is 90 degrees counter-clockwise.
+    /// 8: 270 degrees clockwise.
     Rotate270,
 }
 
 /// Settings of a video's processing. A value was valid against the [`SettingsSchema`] that made it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamSettings {
-    /// `None` is off.
+    /// Settings of each object type; `None` is off.
     pub detectors: BTreeMap<ObjectType, Option<DetectorSettings>>,
-    /// Every frame is processed, however late it is.
+    /// Whether every frame is processed, however late it is.
     pub disable_drops: bool,
-    /// FFmpeg's name of the container; empty where it is recognised.
+    /// FFmpeg's name of the container; empty for automatic detection.
     pub ffmpeg_format: String,
     /// FFmpeg input options, `key=value` each.
     pub ffmpeg_params: Vec<String>,
@@ -118,31 +119,31 @@ pub struct StreamSettings {
     /// Multiple of real time at which the source is read; below 0 as fast as possible.
     #[serde(with = "number")]
     pub play_speed: f64,
-    /// Region of tracking, which detectors are shown; `None` is the whole frame.
+    /// Region of tracking, to which detection is limited; `None` is the whole frame.
     #[serde(with = "region_text")]
     pub rot: Option<Region>,
     /// Milliseconds for one attempt of a delivery; 0 is the default.
     pub router_timeout_ms: u64,
-    /// A router's certificate has to be valid.
+    /// Whether a router's certificate has to be valid.
     pub router_verify_ssl: bool,
     /// Unix time in seconds, added to stream time.
     pub start_stream_timestamp: i64,
-    /// Names of filter plugins that are shown detections before tracking, separated by commas.
+    /// Names of filter plugins that filter detections before tracking, separated by commas.
     pub stream_data_filter: String,
-    /// Timestamps are stream time plus `start_stream_timestamp`, instead of the wall clock.
+    /// Whether timestamps are stream time plus `start_stream_timestamp`, instead of the wall clock.
     pub use_stream_timestamp: bool,
     /// Applied to every frame after decoding.
     pub video_transform: VideoTransform,
-    /// What a URL streams is kept as the video's source file.
+    /// Whether the stream from a URL is recorded as the video's source file.
     pub enable_recorder: bool,
-    /// A network says of each face whether it is alive; on only where one is installed.
+    /// Whether a network rates the liveness of each face; only where one is installed.
     pub enable_liveness: bool,
-    /// Audio is kept, too, with `enable_recorder`.
+    /// Whether audio is recorded, too, with `enable_recorder`.
     pub record_audio: bool,
-    /// The wall clock is taken from an RTSP source.
+    /// Whether the wall clock is taken from an RTSP source.
     pub use_rtsp_time: bool,
     /// Name of the router plugin that encodes deliveries: an extension of the vendor's schema, as
-    /// is the next.
+    /// is `plugins`.
     #[serde(default = "default_router", skip_serializing_if = "is_default_router")]
     pub router: String,
     /// Settings of plugins, by their names.
@@ -213,7 +214,7 @@ mod region_text {
 fn validator(document: &Value) -> Result<jsonschema::Validator, String> {
     jsonschema::options()
         .should_validate_formats(true)
-        // Plugins bring patterns of their own: those take linear time on any text.
+        // Plugins supply patterns: this engine matches them in linear time.
         .with_pattern_options(jsonschema::PatternOptions::regex())
         .with_format("region", |s: &str| s.is_empty() || Region::from_str(s).is_ok())
         .build(document)
@@ -237,13 +238,13 @@ pub struct SettingsSchema {
 }
 
 impl SettingsSchema {
-    /// `object_types`: what installed detectors find; face, body and car are always part of the
-    /// schema. `trackers`: the names that `tracker_type` may have; `filters`: those for
-    /// `stream_data_filter`. `router` may be the one that ships.
+    /// `object_types`: those of installed detectors; face, body and car are always part of the
+    /// schema. `trackers`: the names that `tracker_type` may have; `filters`: those that
+    /// `stream_data_filter` may have. `router` can only be the default one.
     ///
     /// # Errors
-    /// `Internal` where this makes no JSON Schema, which would be a fault of this module; so for
-    /// the next two.
+    /// `Internal` where the result is not a valid JSON Schema, which would be a bug in this module;
+    /// likewise for [`Self::with_routers`] and [`Self::with_plugins`].
     pub fn new(object_types: &[ObjectType], trackers: &[String], filters: &[String]) -> Result<Self> {
         let document = document(object_types, trackers);
         let validator = validator(&document).map_err(Error::internal)?;
@@ -260,7 +261,7 @@ impl SettingsSchema {
         })
     }
 
-    /// Lets `router` have these names and no others.
+    /// Sets the names that `router` may have.
     pub fn with_routers(mut self, routers: &[String]) -> Result<Self> {
         if let Some(router) = self.document.pointer_mut("/properties/router") {
             *router = router_name(routers);
@@ -270,14 +271,14 @@ impl SettingsSchema {
         Ok(self)
     }
 
-    /// Lets the settings hold those of these plugins, by name and JSON Schema. Where a schema does
-    /// not compile by itself, any object is valid here; the plugin checks it when the job begins.
+    /// Adds the settings of these plugins, by name and JSON Schema. Where a schema does not compile
+    /// on its own, any object is valid here; the plugin checks it when the job begins.
     pub fn with_plugins(mut self, plugins: &[(String, Value)]) -> Result<Self> {
         let mut properties = Map::new();
         for (name, schema) in plugins {
             let mut schema = schema.clone();
             if let Some(schema) = schema.as_object_mut() {
-                // What it refers to within itself is found there.
+                // References within the schema are resolved by this id.
                 schema.entry("$id").or_insert_with(|| format!("ocellus:plugin/{name}").into());
             }
             let alone = validator(&schema).is_ok();
@@ -297,21 +298,21 @@ impl SettingsSchema {
         Ok(self)
     }
 
-    /// Lets `enable_liveness` be on, if `is_installed`.
+    /// Allows `enable_liveness`, if `is_installed`.
     pub fn with_liveness(self, is_installed: bool) -> Self {
         Self { has_liveness: is_installed, ..self }
     }
 
-    /// Makes settings of an operator the defaults, key by key. An object type that they have is on
-    /// by default where a detector for it is installed; elsewhere it stays off, and gets these
-    /// settings when a client switches it on.
+    /// Makes an operator's settings the defaults, key by key. An object type in them is on by
+    /// default if a detector for it is installed; otherwise it stays off, and gets these settings
+    /// when a client switches it on.
     ///
     /// # Errors
     /// As [`SettingsSchema::complete`].
     pub fn with_preset(mut self, preset: &Value) -> Result<Self> {
         self.validate(preset)?;
         let object_types = &self.object_types;
-        lay_under(&mut self.document, preset, &mut Vec::new(), &|path| match path {
+        set_defaults(&mut self.document, preset, &mut Vec::new(), &|path| match path {
             ["detectors", name] => object_types.iter().any(|t| t.as_str() == *name),
             _ => true,
         });
@@ -319,7 +320,7 @@ impl SettingsSchema {
         Ok(self)
     }
 
-    /// Settings that fit the schema have to pass `check`, too.
+    /// Adds a check that settings have to pass besides the schema.
     pub fn checked_by(self, check: fn(&StreamSettings) -> Result<()>) -> Self {
         Self { check, ..self }
     }
@@ -329,10 +330,10 @@ impl SettingsSchema {
         &self.document
     }
 
-    /// Settings from what a client sent with a new video; what it left out takes its default.
+    /// Settings that a client sent with a new video, completed by the defaults.
     ///
     /// # Errors
-    /// `BadParam` with the path of the offending key, from `stream_settings` on; so for
+    /// `BadParam` with the path of the offending key, from `stream_settings` on; likewise for
     /// [`SettingsSchema::merge`].
     pub fn complete(&self, sent: Option<&Value>) -> Result<StreamSettings> {
         let empty = Value::Object(Map::new());
@@ -341,12 +342,12 @@ impl SettingsSchema {
         self.typed(with_defaults(&self.document, sent))
     }
 
-    /// `current` with what a client sent laid over it, key by key. A detector that was off and is
-    /// sent as an object comes on with its defaults.
+    /// `current` with the settings that a client sent merged into it, key by key. A detector that
+    /// was off and is sent as an object is switched on with its defaults.
     pub fn merge(&self, current: &StreamSettings, sent: &Value) -> Result<StreamSettings> {
         self.validate(sent)?;
         let mut merged = serde_json::to_value(current).map_err(Error::internal)?;
-        lay_over(&mut merged, sent);
+        merge_into(&mut merged, sent);
         self.typed(with_defaults(&self.document, &merged))
     }
 
@@ -375,7 +376,7 @@ impl SettingsSchema {
         Ok(settings)
     }
 
-    /// `enable_liveness` without a network for it.
+    /// The error for `enable_liveness` without a liveness network.
     pub fn no_liveness() -> Error {
         let text = "This server has no liveness network: install one, with a [liveness] section in its \
                     attributes.toml, in the folder that --attributes names.";
@@ -421,7 +422,7 @@ impl SettingsSchema {
     }
 }
 
-/// Cuts a message that quotes what a client sent to a readable length.
+/// Shortens a message that quotes a client's input to a readable length.
 fn shortened(text: &str) -> String {
     const MOST: usize = 300;
     match text.char_indices().nth(MOST) {

@@ -1,4 +1,4 @@
-//! Archive records, and the status of the job of each.
+//! Records of videos, and the status of their jobs.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,29 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, ObjectType, PluginUse, Result, Stage, StreamSettings, VideoId};
 
-/// Status of a video's job, which records and API spell alike.
+/// Status of a video's job, spelled the same in records and API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VideoStatus {
-    /// New: no job was ever asked for.
+    /// New: no job was ever requested.
     #[default]
     WaitingForSync,
     /// Ready, or stopped by the user.
     Disabled,
     /// In the queue.
     Awaiting,
-    /// Taken out of the queue; no frame is through yet.
+    /// Taken out of the queue; no frame was processed yet.
     Starting,
-    /// Frames come through.
+    /// Frames are being processed.
     #[serde(rename = "INPROGRESS")]
     InProgress,
     /// The end of the source was reached.
     Completed,
-    /// Failed in the middle; what was found so far is kept.
+    /// Failed in the middle; results so far are kept.
     Interrupted,
     /// Failed before the first frame.
     NotStarted,
-    /// The settings cannot be carried out.
+    /// The settings cannot be applied.
     Misconfigured,
     /// Neither a file nor a URL.
     NoSource,
@@ -68,20 +68,20 @@ impl VideoStatus {
         Self::NoSource,
     ];
 
-    /// Whether a video may go from this status to another: all moves that there are, and who makes
-    /// them. `host/pipeline/docs/jobs.md` shows the same as a table.
+    /// Whether a video may change from this status to another. The comments name the causes of all
+    /// transitions; `host/pipeline/docs/jobs.md` shows them as a table.
     pub fn may_move_to(self, to: Self) -> bool {
         match to {
             Self::WaitingForSync => false,
-            // `stop/` of one that waits or runs; a new source file for one that does neither.
+            // `stop/` of a queued or running job; a new source file for an idle video.
             Self::Disabled => self != Self::Disabled,
-            // `process/`; and the next start, for a job that was cut off.
+            // `process/`; and the next start, for a job that a shutdown or crash interrupted.
             Self::Awaiting => !self.is_queued(),
             // A worker takes it out of the queue.
             Self::Starting => self.is_queued(),
-            // Its first frame is through.
+            // Its first frame was processed.
             Self::InProgress => self == Self::Starting,
-            // The job ends. One that was taken up again may find all its frames in the log.
+            // The job ends. A resumed one may have all its frames in the log already.
             Self::Completed | Self::Interrupted => self.is_active(),
             // The job ends before its first frame.
             Self::NotStarted | Self::Misconfigured => self == Self::Starting,
@@ -90,32 +90,32 @@ impl VideoStatus {
         }
     }
 
-    /// A job is wanted: waiting or running.
+    /// Whether a job is queued or running.
     pub fn is_enabled(self) -> bool {
         self.is_queued() || self.is_active()
     }
 
-    /// A job waits.
+    /// Whether a job is queued.
     pub fn is_queued(self) -> bool {
         self == Self::Awaiting
     }
 
-    /// A job runs.
+    /// Whether a job is running.
     pub fn is_active(self) -> bool {
         matches!(self, Self::Starting | Self::InProgress)
     }
 }
 
-/// Objects of one type by the state of their delivery. The first three together are all objects.
+/// Objects of one type by the state of their delivery. The first three add up to all objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Accepted by the router.
     pub posted: u64,
-    /// Refused, or given up: not tried again unless a user asks for it.
+    /// Refused, or given up: retried only at a user's request.
     pub failed: u64,
-    /// Not accepted yet, tried or not.
+    /// Not accepted yet, attempted or not.
     pub not_posted: u64,
-    /// Those of `not_posted` that were tried, and will be again. Not written where it is 0.
+    /// Those of `not_posted` that were attempted and will be retried. Not written if 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retrying: u64,
 }
@@ -133,9 +133,9 @@ fn is_zero(count: &u64) -> bool {
 // since `video.json` holds them since release 0.1, and a record is rewritten as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistic {
-    /// Seconds of media.
+    /// Processed stream time in seconds.
     pub processed_duration: f64,
-    /// Those of the faces in `objects`, which `host/api` fills in; elsewhere as they were read.
+    /// The count for faces from `objects`; filled in by `host/api`, elsewhere as it was read.
     pub faces_posted: u64,
     /// As `faces_posted`.
     pub faces_failed: u64,
@@ -143,15 +143,15 @@ pub struct Statistic {
     pub faces_not_posted: u64,
     /// Frames per second over the whole job, without its time in the queue.
     pub processing_fps: f64,
-    /// Frames that came too late, with `disable_drops` off.
+    /// Frames that were dropped as too late, with `disable_drops` off.
     pub frames_dropped: u64,
-    /// Frames that the detectors were shown.
+    /// Frames on which the detectors ran.
     pub frames_processed: u64,
-    /// Frames that they were not shown, since too little moved in them.
+    /// Frames that the detectors skipped, since too little moved in them.
     pub frames_imotion_skipped: u64,
     /// Errors that the decoder recovered from.
     pub decoding_soft_errors: u64,
-    /// Times that the source's time stamps jumped, and were folded.
+    /// Jumps of the source's timestamps; frames after a jump follow those before it in stream time.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub time_jumps: u64,
     /// Video streams of the source that were not processed.
@@ -163,13 +163,13 @@ pub struct Statistic {
     pub frame_height: u32,
     /// Stream time of the last frame, in seconds.
     pub last_stream_timestamp: f64,
-    /// Deliveries by object type: empty in a stored record, filled in when it is shown.
+    /// Deliveries by object type: empty in a stored record, filled in for the API.
     pub objects: BTreeMap<ObjectType, Counts>,
-    /// Always empty: a key of FindFace's.
+    /// Always empty: a key of FindFace's API.
     pub extractors: serde_json::Map<String, serde_json::Value>,
-    /// How often a server began with this job: once, and once more after each crash or stop.
+    /// How often a server started this job: once, and once more after each crash or shutdown.
     pub job_starts: u32,
-    /// What each plugin cost, by its name.
+    /// Usage of each plugin, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub plugins: BTreeMap<String, PluginUse>,
     /// Seconds of CPU time of the job's own threads; see [`CpuMeter`](crate::CpuMeter).
@@ -177,8 +177,8 @@ pub struct Statistic {
     pub cpu_seconds: BTreeMap<Stage, f64>,
 }
 
-/// A video as the archive keeps it (`video.json`). Flags of the API that follow from `status` are
-/// not stored.
+/// A video as the archive stores it (`video.json`). Flags of the API that are derived from `status`
+/// are not stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VideoRecord {
     /// Unique in the archive, for all time.
@@ -191,36 +191,36 @@ pub struct VideoRecord {
     pub camera: Option<i64>,
     /// Without a meaning to the server.
     pub case: Option<i64>,
-    /// Where the source is streamed from; an uploaded file goes before it.
+    /// URL of the source; an uploaded file takes precedence.
     pub url: Option<String>,
-    /// Where objects are delivered to; `None` delivers none.
+    /// URL that objects are delivered to; `None` for no deliveries.
     pub router_url: Option<String>,
-    /// Of the next job: each job keeps those that it runs by.
+    /// Settings of the next job: each job stores its own.
     pub stream_settings: StreamSettings,
-    /// When the record was made.
+    /// When the record was created.
     pub created_date: Timestamp,
-    /// Housekeeping does not remove its source. Not written where it is false.
+    /// Whether housekeeping must not remove its source. Not written if false.
     #[serde(default, skip_serializing_if = "is_false")]
     pub keep: bool,
 
     /// Bytes of the uploaded file; `None` without one.
     pub file_size: Option<u64>,
-    /// Of the uploaded file, in hexadecimal digits; `None` without one, and where release 0.1
-    /// stored it.
+    /// SHA-256 of the uploaded file, in hexadecimal digits; `None` without one, and for a file that
+    /// release 0.1 stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_sha256: Option<String>,
-    /// Seconds; `None` before the first job.
+    /// Length of the source in seconds; `None` before the first job.
     pub source_len: Option<f64>,
     /// Pixels, after `video_transform`; `None` before the first job.
     pub frame_width: Option<u32>,
     /// As `frame_width`.
     pub frame_height: Option<u32>,
 
-    /// Of the last job; changed by [`VideoRecord::move_to`].
+    /// Status of the last job; changed by [`VideoRecord::move_to`].
     pub status: VideoStatus,
     /// When it was queued; the queue is in this order. `None` for a video that is not queued.
     pub queued_date: Option<Timestamp>,
-    /// The last job reached its end, good or bad.
+    /// Whether the last job came to its end, successfully or not.
     pub finished: bool,
     /// What went wrong, for the user.
     pub error: Option<String>,
@@ -230,9 +230,9 @@ pub struct VideoRecord {
     pub processing_start_date: Option<Timestamp>,
     /// Counters of the last job; `None` before the first.
     pub statistic: Option<Statistic>,
-    /// Objects that the last job made, by type.
+    /// Number of objects of the last job, by type.
     pub counts: BTreeMap<ObjectType, u64>,
-    /// Identities among these objects, by type; none before the job's end.
+    /// Number of identities among these objects, by type; none before the job's end.
     #[serde(default)]
     pub clusters: BTreeMap<ObjectType, u64>,
 }
@@ -274,15 +274,15 @@ impl VideoRecord {
         }
     }
 
-    /// A job could find frames: there is a file or a URL.
+    /// Whether a job could find frames: there is a file or a URL.
     pub fn has_source(&self) -> bool {
         self.file_size.is_some() || self.url.is_some()
     }
 
-    /// Changes the status; staying as it is counts as allowed.
+    /// Changes the status; keeping it is always allowed.
     ///
     /// # Errors
-    /// `Internal` where [`VideoStatus::may_move_to`] knows no such move; nothing is changed then.
+    /// `Internal` where [`VideoStatus::may_move_to`] does not allow it; nothing is changed then.
     pub fn move_to(&mut self, to: VideoStatus) -> Result<()> {
         if self.status != to && !self.status.may_move_to(to) {
             return Err(Error::internal(format!("video {} cannot go from {:?} to {to:?}", self.id, self.status)));
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_reached_by_its_moves_only() {
+    fn a_status_is_reached_by_allowed_moves_only() {
         use VideoStatus::*;
         let resting = [WaitingForSync, Disabled, Completed, Interrupted, NotStarted, Misconfigured, NoSource];
         let to = |from: VideoStatus| {

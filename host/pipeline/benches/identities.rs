@@ -1,6 +1,6 @@
 //! Benchmark of clustering: 1,000, 10,000 and 50,000 objects of identities with ten objects each,
-//! with a hundred each, and all of one identity; compared with kodama, as far as all distances fit
-//! into memory.
+//! with a hundred each, and all of one identity; compared with kodama, where all distances fit into
+//! memory.
 //!
 //! `cargo xtask bench identities`
 
@@ -13,15 +13,15 @@ use ocellus_pipeline::{Point, agglomerate};
 
 /// Length of dlib's embeddings.
 const NUMBERS: usize = 128;
-/// Distance of dlib's embeddings below which two are of one identity.
+/// Distance below which two of dlib's embeddings are of one identity.
 const SAME: f32 = 0.45;
-/// Objects whose pairwise distances take 200 MB.
+/// Greatest number of objects for kodama: their pairwise distances take 200 MB.
 const MOST_BY_DISTANCES: usize = 10_000;
 
 fn main() {
     let mut random = fastrand::Rng::with_seed(7);
     for (objects, people) in [(1_000, 100), (10_000, 1_000), (50_000, 5_000), (50_000, 500), (50_000, 1)] {
-        // About .8 from each other, and .2 from themselves, as dlib's are.
+        // Identities are about .8 apart, and embeddings of one identity .2, as with dlib.
         let mut vector = |centre: Option<&Vec<f32>>, spread: f32| -> Vec<f32> {
             (0..NUMBERS).map(|k| centre.map_or(0.0, |c| c[k]) + (random.f32() - 0.5) * spread).collect()
         };
@@ -39,7 +39,7 @@ fn main() {
             begun.elapsed().as_secs_f64(),
             Unit::Seconds,
         );
-        assert_eq!(found, people, "those that were made");
+        assert_eq!(found, people, "the identities that were generated");
         if objects > MOST_BY_DISTANCES {
             figure.report();
             continue;

@@ -1,14 +1,14 @@
 //! Benchmark of the stages of a job, each alone: decoding (beside `ffmpeg -benchmark`), decoding
-//! and scaling for the detectors, the detectors, what is measured of all that they find, and the
-//! pictures and the embeddings of objects.
+//! and scaling for the detectors, detection, measurements of detections, and the pictures and
+//! embeddings of objects.
 //!
-//! Frames a second are by the clock, with as many threads as a job has. CPU is that of a frame, a
-//! picture or an object, with all cores at work, as they are in a job: a core whose neighbour idles
-//! is faster.
+//! Frames per second are by wall clock, with as many threads as a job has. CPU time is that of a
+//! frame, a picture or an object, with all cores busy, as in a job: a core whose neighbour idles is
+//! faster.
 //!
-//! `cargo xtask bench stages`, which makes the recordings and names them in `OCELLUS_CLIPS`, as
-//! paths are listed. With `OCELLUS_STAGES_OF`, one of [`LOOKED_FOR`], only the stages of a job that
-//! looks for these, once and without a peer: `cargo xtask bench jobs` asks for that between jobs.
+//! `cargo xtask bench stages` makes the recordings and lists their paths in `OCELLUS_CLIPS`. With
+//! `OCELLUS_STAGES_OF`, the name of one of [`LOOKED_FOR`], it measures only the stages of a job
+//! with these types, once and without a peer: `cargo xtask bench jobs` does so between jobs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed assumption ends the benchmark")]
 
@@ -34,15 +34,15 @@ use ocellus_pipeline::quality_in;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Samples of a recording, every tenth frame, which detectors get again and again.
+/// Number of sample frames of a recording, every tenth, which detectors get repeatedly.
 const KEPT: usize = 30;
-/// Rounds of measuring decoding, in turns with its peer.
+/// Rounds of measuring decoding, alternating with its peer.
 const ROUNDS: usize = 3;
-/// Least time of measuring a stage: the CPU time of a process is known to 10 ms.
+/// Least time for measuring a stage: the CPU time of a process has a resolution of 10 ms.
 const DECODING: Duration = Duration::from_secs(1);
 const DETECTING: Duration = Duration::from_millis(2500);
 const OTHERS: Duration = Duration::from_millis(500);
-/// Of JPEGs, the default of jobs.
+/// JPEG quality, the default of jobs.
 const QUALITY: u8 = 95;
 
 fn main() {
@@ -104,7 +104,7 @@ impl Workload {
         Self { what, object_types, detectors }
     }
 
-    /// As a job's decoding stage does it.
+    /// Scales a frame as a job's decoding stage does.
     fn scale(&self, scaler: &mut Scaler, frame: &Frame) -> Vec<InputImage> {
         self.detectors.iter().map(|d| scaler.input(frame, &d.input(frame.size()), None).unwrap()).collect()
     }
@@ -123,7 +123,7 @@ impl Workload {
         (frames, kept)
     }
 
-    /// The stage alone, without a peer.
+    /// Measures the decoding stage alone, without a peer.
     fn decode(&self, name: &str, clip: &Path) -> Vec<Sample> {
         let (mut frames, mut kept) = (0, Vec::new());
         let (start, cpu) = (Instant::now(), cpu_seconds(SELF));
@@ -225,8 +225,8 @@ fn detect(name: &str, inputs: &[Vec<InputImage>], detectors: &[Arc<Detector>]) {
     Figure::new(format!("{name}: detect, CPU"), cpu / shown * 1e3, Unit::Milliseconds).report();
 }
 
-/// Measures what follows a detection: the measurements of each, and for each type the pictures and
-/// the embedding, as if a track ended there.
+/// Measures the stages after detection: the measurements of each detection, and for each type the
+/// pictures and the embedding, as if a track ended there.
 fn objects(name: &str, workload: &Workload, samples: &[Sample], embedders: &Embedders) {
     let found: Vec<(&Frame, Vec<RawDetection>)> = samples
         .iter()
@@ -267,7 +267,7 @@ fn objects(name: &str, workload: &Workload, samples: &[Sample], embedders: &Embe
     }
 }
 
-/// The measurements of detections that the log has beside the detectors'.
+/// The measurements that a job adds to detections in the log.
 fn measured(frame: &Frame, seen: &[RawDetection]) {
     for detection in seen {
         quality_in(frame, detection, seen);
@@ -275,7 +275,7 @@ fn measured(frame: &Frame, seen: &[RawDetection]) {
     }
 }
 
-/// The pixels of an appearance descriptor.
+/// Reads the pixels for an appearance descriptor.
 fn colours(frame: &Frame, rect: Rect) {
     let (dx, dy) = (rect.width() * 0.1, rect.height() * 0.05);
     let inner = Rect::new(rect.left + dx, rect.top + dy, rect.right - dx, rect.bottom - dy);
@@ -291,7 +291,7 @@ fn thumbnail(rect: Rect) -> Rect {
     Rect::new(low(left), low(top), high(right), high(bottom))
 }
 
-/// Milliseconds of CPU time for each item, on all cores, over and over from the first to the last.
+/// Milliseconds of CPU time for each item, on all cores, with the items repeated.
 fn on_all_cores<T: Sync, W: FnMut(&T)>(items: &[T], work: impl Fn() -> W + Sync) -> f64 {
     let (start, cpu) = (Instant::now(), cpu_seconds(SELF));
     let one = || {

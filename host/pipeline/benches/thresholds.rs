@@ -1,9 +1,9 @@
-//! Measurement of an embedder by labelled pictures: how well its distances tell identities apart,
-//! and which `same` to put into its manifest.
+//! Evaluation of an embedder on labelled pictures: separation of identities by distance, and the
+//! value of `same` for its manifest.
 //!
 //! `cargo xtask bench identities FOLDER` names the pictures in `OCELLUS_PICTURES`: a folder for
-//! each identity. With `OCELLUS_WHOLE`, pictures are crops, and not searched for an object. Each
-//! goes through detectors and embedder as a job's best shot does.
+//! each identity. With `OCELLUS_WHOLE`, pictures are crops, on which no detector runs. Each goes
+//! through detectors and embedder as a job's best shot does.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption ends the measurement")]
 #![allow(clippy::print_stdout, reason = "its purpose")]
@@ -18,7 +18,7 @@ use ocellus_core::ObjectType;
 use ocellus_detect::{Detectors, Device, DeviceChoice, Embedders};
 use ocellus_pipeline::{Point, agglomerate, embed_picture};
 
-/// Steps of the distances in the table, as a share of the greatest distance shown.
+/// Number of distances in the table.
 const STEPS: u32 = 24;
 
 fn main() {
@@ -67,7 +67,7 @@ fn main() {
     clusters(&pictures, &pairs);
 }
 
-/// Prints clusters by `same`, and which one to choose.
+/// Prints the clusters for several values of `same`, and which one to choose.
 fn clusters(pictures: &[(usize, Vec<f32>)], pairs: &Pairs) {
     println!("{:>8} {:>8} {:>8} {:>12} {:>8} {:>8}", "same", "clusters", "purity", "completeness", "TAR", "FAR");
     let greatest = pairs.different.get(pairs.different.len() / 2).copied().unwrap_or_default();

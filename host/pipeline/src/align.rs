@@ -8,7 +8,7 @@
 use ocellus_core::{Landmarks, Point, Rect, RgbImage, Size};
 use ocellus_media::Frame;
 
-/// Size of the aligned pictures that receivers get.
+/// Size of the aligned pictures in deliveries.
 pub(crate) const SIZE: Size = Size { width: 112, height: 112 };
 
 /// ArcFace's template for 112 x 112: left eye, right eye, nose, left and right corner of the mouth

@@ -2,10 +2,10 @@
 //! to bottom.
 //!
 //! The picture is cut into horizontal bands; for each there is a histogram of brightness and one of
-//! hue, in which a pixel counts by how colourful it is. Square roots are taken (comparing by cosine
-//! is then the Hellinger affinity of the histograms), the mean is subtracted, so that two objects
-//! that have nothing in common come out near 0 rather than near .7, and the whole has length 1: the
-//! cosine similarity of two objects is the dot product.
+//! hue, in which a pixel counts by its saturation. Square roots are taken (comparing by cosine is
+//! then the Hellinger affinity of the histograms), the mean is subtracted, so that two objects that
+//! have nothing in common have a similarity near 0 rather than near .7, and the whole has length 1:
+//! the cosine similarity of two objects is the dot product.
 //!
 //! It distinguishes a red coat from a black one, not two people in the same uniform.
 

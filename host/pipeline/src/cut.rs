@@ -4,13 +4,13 @@
 //! of the grid changes at once; an object that moves, however large, changes less of it, and a
 //! flash or a fade changes all of it by little. On recordings with known cuts, 40 to 89 % of the
 //! cells change at a cut, and mostly at most 17 % anywhere else (a person close to the camera,
-//! vehicles from above). Where persons are joined before one background it is 23 % and more: below
-//! what a cut takes, a cut is possible, and what objects look like decides (`tracklet`).
+//! vehicles from above). At cuts between two persons before one background it is 23 % and more:
+//! from [`POSSIBLE`] on a cut is possible, and the appearance of the objects decides (`tracklet`).
 //!
-//! A vehicle that fills the frame changes up to 38 % of it, frame after frame. That is no cut:
-//! either it is not twice what the frame before changed, as at a cut (adaptive thresholds are usual
-//! for this), or cells are found again close to where they were: at most 7 % are not, and 27 to 75
-//! % at cuts between two pictures.
+//! A vehicle that fills the frame changes up to 38 % of it, frame after frame. It is not a cut:
+//! either the change is not twice that of the frame before, as at a cut (an adaptive threshold), or
+//! the cells are found again close to where they were: at most 7 % are not, and 27 to 75 % at cuts
+//! between two pictures.
 
 use ocellus_core::{InputImage, InputSpec};
 
@@ -19,18 +19,18 @@ const COLUMNS: usize = 32;
 const ROWS: usize = 24;
 /// Grey levels by which a cell must differ to count as changed.
 const CHANGE: u8 = 16;
-/// Share of the cells that change at a cut.
+/// Share of changed cells above which a change may be a cut.
 const CUT: f32 = 0.30;
-/// Share of the cells that hardly anything else changes.
+/// Share of changed cells that hardly occurs without a cut.
 const POSSIBLE: f32 = 0.19;
-/// How many times more cells change at a cut than in the frame before it.
+/// Least ratio of the changed cells at a cut to those in the frame before it.
 const SUDDEN: f32 = 2.0;
-/// Share of the cells that are not found again at a cut that follows another change.
+/// Share of cells without a match nearby, above which a change right after another one is a cut.
 const GONE: f32 = 0.15;
-/// Cells, in both directions, within which one is searched for.
+/// Distance in cells, in both directions, within which a match is searched for.
 const REACH: usize = 2;
 
-/// What lies between two frames.
+/// Change between two frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SceneChange {
     /// One scene, in which something may move.
@@ -48,7 +48,7 @@ pub(crate) struct CutDetector {
     before: Option<Before>,
 }
 
-/// The frame before.
+/// The previous frame.
 struct Before {
     spec: InputSpec,
     grid: Vec<u8>,
@@ -57,7 +57,8 @@ struct Before {
 }
 
 impl CutDetector {
-    /// What lies before this frame, given as a detector's input; nothing before the first.
+    /// The change from the previous frame to this one, given as a detector's input; none for the
+    /// first.
     pub(crate) fn change(&mut self, image: &InputImage) -> SceneChange {
         let now = grid(image);
         let changed = self.before.as_ref().map_or(0.0, |before| changed(&before.grid, &now));
@@ -80,7 +81,8 @@ fn changed(before: &[u8], now: &[u8]) -> f32 {
     changed as f32 / now.len() as f32
 }
 
-/// Share of the cells that differ from all within [`REACH`] of their place before.
+/// Share of the cells that differ from all cells within [`REACH`] of their place in the previous
+/// frame.
 fn gone(before: &[u8], now: &[u8]) -> f32 {
     let near = |at: usize, end: usize| at.saturating_sub(REACH)..(at + REACH + 1).min(end);
     let is_gone = |(place, level): &(usize, &u8)| {

@@ -1,7 +1,7 @@
-//! Features of objects: what networks say of the picture of a best shot.
+//! Features of objects: attributes of best shots, by networks.
 //!
 //! Made when an object is reported, while its frame is retained, and archived with it. A function
-//! of the shot and the networks: a replay, which has no pixels, takes over those of the job.
+//! of the shot and the networks: a replay, which has no pixels, copies those of the job.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -32,8 +32,8 @@ pub(crate) fn classify(
     Ok(features)
 }
 
-/// Gives objects of a replay by these settings the features of the job's objects with the same best
-/// shots.
+/// Copies to objects of a replay by these settings the features of the job's objects with the same
+/// best shots.
 pub(crate) fn take_over(objects: &mut [ObjectRecord], job: Vec<ObjectRecord>, settings: &StreamSettings) {
     let shot = |object: &ObjectRecord| (object.id.object_type.clone(), object.best.place());
     let known: HashMap<_, Vec<Feature>> = job

@@ -1,8 +1,8 @@
 //! Reader of single frames of a source that was decoded before.
 //!
-//! Guarantees: a frame that it returns is the one with that index. It seeks by the frame's time,
-//! and takes what it finds only where the time is equal to the last bit; otherwise it decodes from
-//! the beginning. Ends when it is dropped; in between, [`FrameReader::close`] closes the decoder.
+//! Guarantees: a returned frame is the one with that index. The reader seeks by the frame's time,
+//! and accepts a frame only if its time is equal to the last bit; otherwise it decodes from the
+//! beginning. Ends when it is dropped; in between, [`FrameReader::close`] closes the decoder.
 
 use ocellus_core::{Error, ErrorKind, Result};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
@@ -30,7 +30,7 @@ impl FrameReader {
         Ok(self.decoder()?.is_live())
     }
 
-    /// Reads on even though the interrupt is raised.
+    /// Continues to read even though the interrupt is raised.
     pub(crate) fn ignore_interrupt(&mut self) {
         self.interrupt = Interrupt::new();
         self.close();
@@ -39,7 +39,7 @@ impl FrameReader {
     /// The frame at this position.
     ///
     /// # Errors
-    /// The source cannot be read any more, or ends before it.
+    /// Where the source cannot be read any more, or ends before the frame.
     pub(crate) fn frame(&mut self, position: FramePosition) -> Result<Frame> {
         let ahead = self.last.as_ref().and_then(|last| position.index.checked_sub(last.index()));
         if ahead == Some(0)
@@ -70,7 +70,7 @@ impl FrameReader {
         }
     }
 
-    /// Seeks to a frame by its time; back to the beginning where that is another frame.
+    /// Seeks to a frame by its time; if another frame is found there, the decoder restarts.
     fn seek(&mut self, position: FramePosition) -> Result<()> {
         let decoder = self.decoder()?;
         // A source that cannot seek is opened again by the next read.

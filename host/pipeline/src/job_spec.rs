@@ -1,10 +1,10 @@
 //! Job spec: the specification that a job runs by, written when it is requested, so that later
-//! changes of its video do not reach it.
+//! changes of its video do not affect it.
 //!
-//! Networks and plugins are pinned by their digests. Pins do not choose: a job runs with what is
-//! installed under a name when it begins, since plugins may be replaced even while it runs. They
-//! say whether that is what was installed when it was requested; the server's log names what is
-//! not. One whose network or plugin is gone altogether ends MISCONFIGURED.
+//! Networks and plugins are pinned by their digests. Pins do not select versions: a job runs with
+//! those installed under a name when it begins, since plugins may be replaced even while it runs.
+//! Pins tell whether these are the versions installed when it was requested; the server's log names
+//! the differences. A job whose network or plugin is missing ends MISCONFIGURED.
 
 use std::collections::BTreeMap;
 
@@ -31,8 +31,8 @@ pub(crate) struct JobSpec {
     pub pins: Pins,
 }
 
-/// Digests by names, of what was installed when the job was requested. `None` where that was not
-/// known: version 0.1 did not write them, and networks have none while they are being loaded.
+/// Digests, by name, of the components installed when the job was requested. `None` where they were
+/// unknown: release 0.1 did not write them, and networks have none while they are being loaded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Pins {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,8 @@ impl JobSpec {
 }
 
 impl Pins {
-    /// The digests of what a job by these settings would run with now. Does not block.
+    /// The digests of the components that a job by these settings would run with now. Does not
+    /// block.
     pub(crate) fn of(
         settings: &StreamSettings,
         detectors: &Detectors,
@@ -116,7 +117,7 @@ impl Pins {
         }
     }
 
-    /// What differs between pinned and installed, as "plugin quality (pinned 0f…, installed 1e…)".
+    /// Differences between pinned and installed, as "plugin quality (pinned 0f…, installed 1e…)".
     pub(crate) fn differences(&self, now: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         for (kind, pinned, installed) in [

@@ -1,8 +1,8 @@
 //! Detections of pictures that clients sent, kept in memory so that objects can be compared with
 //! them.
 //!
-//! Guarantees: one is found for an hour, or until [`MOST`] newer ones came; ids do not come again,
-//! also not after a restart, which forgets them all.
+//! Guarantees: a detection is found for an hour, or until [`MOST`] newer ones were added; ids are
+//! never reused, also not after a restart, which drops them all.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::search::Reference;
 
-/// Some 2 kB each, with an embedding of 512 numbers.
+/// Greatest number of detections: some 2 kB each, with an embedding of 512 numbers.
 const MOST: usize = 10_000;
 const KEPT: Duration = Duration::from_secs(3600);
 
@@ -24,7 +24,7 @@ pub(crate) struct KeptDetections(Mutex<Kept>);
 #[derive(Default)]
 struct Kept {
     by_id: HashMap<String, Reference>,
-    /// Until when, the oldest first.
+    /// Expiry times with the ids, the oldest first.
     ids: VecDeque<(Timestamp, String)>,
 }
 
@@ -39,7 +39,7 @@ impl Kept {
 }
 
 impl KeptDetections {
-    /// Keeps a detection; returns its id.
+    /// Stores a detection; returns its id.
     pub(crate) fn add(&self, detection: Reference, now: Timestamp) -> String {
         let id = format!("{:032x}", fastrand::u128(..));
         let mut kept = self.0.lock();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_where_there_are_too_many() {
+    fn the_oldest_are_dropped_where_there_are_too_many() {
         let kept = KeptDetections::default();
         let ids: Vec<_> = (0..MOST + 5).map(|n| kept.add(face(n), at(0))).collect();
         assert!(ids[..5].iter().all(|id| kept.get(id, at(1)).is_none()));

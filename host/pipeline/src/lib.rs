@@ -1,16 +1,16 @@
 //! Processing pipeline: from a video's settings to a running job.
 //!
-//! Owns: the queue's workers, the stages of a job and what passes between them, the choice of the
-//! best shot, the measure of quality, and the delivery of objects. Guarantees:
+//! Owns: the queue's workers, the stages of a job and the data between them, the choice of the best
+//! shot, the measure of quality, and the delivery of objects. Guarantees:
 //!
-//! * What follows the detection log ([`analysis`]) is a function of the log, the settings and the
-//!   plugins. A job that was cut off continues after its own log and makes the same objects under
+//! * Everything after the detection log ([`analysis`]) is a function of the log, the settings and
+//!   the plugins. An interrupted job continues after its own log and makes the same objects under
 //!   the same ids, or restarts under another number.
-//! * A job runs by its [`job_spec`]; later changes of its video do not reach it.
+//! * A job runs by its [`job_spec`]; later changes of its video do not affect it.
 //! * Objects are delivered, however long their router is unreachable; no job waits for that.
 //! * Nothing is delivered before it is in the archive, and nothing is in the archive before the log
-//!   that it follows from.
-//! * A job ends in a status; a fault in it ends that job alone.
+//!   that it is derived from.
+//! * A job ends in a status; a fault in it ends that job only.
 //!
 //! ```text
 //! decode ─▶ detect ─▶ log ─▶ filters ─▶ tracker ─▶ best shot ─▶ filters ─▶ archive ─▶ outbox

@@ -1,4 +1,4 @@
-//! Motion gate: frames without motion are not shown to detectors.
+//! Motion gate: frames without motion skip the detectors.
 //!
 //! Intensity is the mean absolute difference of luma, as a share of white, between a frame and the
 //! last one that passed, both scaled to a small picture. Comparing with the last one that *passed*
@@ -9,7 +9,8 @@
 use ocellus_core::{Rect, Size};
 use ocellus_media::{Frame, Scaler};
 
-const LOOK: Size = Size { width: 64, height: 36 };
+/// Size at which frames are compared.
+const COMPARED_SIZE: Size = Size { width: 64, height: 36 };
 
 pub(crate) struct MotionGate {
     /// 0..=1; 0 lets everything through.
@@ -33,11 +34,11 @@ impl MotionGate {
         }
         // A frame that cannot be measured passes.
         let mut now = std::mem::take(&mut self.spare);
-        let measured = self.scaler.brightness(frame, region, LOOK, &mut now);
+        let measured = self.scaler.brightness(frame, region, COMPARED_SIZE, &mut now);
         measured.is_ok() && self.compare(now)
     }
 
-    /// The last frame that passed is not compared with any more.
+    /// Drops the last frame that passed: the next one is not compared with it.
     pub(crate) fn forget(&mut self) {
         self.before = None;
     }
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_no_motion_and_an_object_that_moves_is() {
+    fn noise_is_not_motion_and_a_moving_object_is() {
         let mut gate = gate(0.005);
         let empty = vec![100; 64 * 36];
         assert!(!gate.compare(empty.clone()), "there is nothing to compare the first with");

@@ -11,10 +11,10 @@ use std::{
 use ocellus_core::StreamSettings;
 use ocellus_media::{Frame, Interrupt};
 
-/// How often a wait checks for an interrupt.
+/// Interval at which a wait checks for an interrupt.
 const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 
-/// The longest wait between two frames, in seconds: time stamps may jump by hours.
+/// Greatest wait between two frames, in seconds: timestamps may jump by hours.
 const MAX_WAIT: f64 = 10.0;
 
 pub(crate) struct Pace<'a> {
@@ -48,7 +48,7 @@ impl Clock {
 impl<'a> Pace<'a> {
     pub(crate) fn new(settings: &StreamSettings, is_live: bool, interrupt: &'a Interrupt) -> Self {
         let speed = Some(settings.play_speed).filter(|s| *s > 0.0 && !is_live);
-        // A file that is read as fast as possible has no frames that come too late.
+        // A file that is read as fast as possible has no late frames.
         let may_drop = !settings.disable_drops && (speed.is_some() || is_live);
         Self { speed, may_drop, interrupt, clock: None }
     }

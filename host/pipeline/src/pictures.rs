@@ -1,5 +1,5 @@
-//! Pictures of an object: made when it is reported, from the frames retained for it, and chosen
-//! when it is posted.
+//! Pictures of an object: encoded when it is reported, from the frames retained for it, and
+//! selected when it is posted.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ const CROP_MARGIN: f32 = 0.15;
 /// JPEG quality of the aligned face, which is small and the input of recognition networks.
 const NORMALIZED_QUALITY: u8 = 95;
 
-/// Frames retained for an object; `None` where the settings do not ask for it.
+/// Frames retained for an object; `None` unless the settings require it.
 pub(crate) struct Frames<'a> {
     pub best: &'a Frame,
     pub first: Option<&'a Frame>,

@@ -15,7 +15,7 @@ pub(crate) struct Progress {
     state: Mutex<State>,
 }
 
-/// Progress of earlier starts of a resumed job, from its log.
+/// Progress of a resumed job from before, by its log.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LoggedProgress {
     processed: u64,
@@ -46,12 +46,12 @@ impl LoggedProgress {
     }
 }
 
-/// What a job did since its server took it up, whatever the job repeats.
+/// Work of a job since this server began with it; repeated work counts again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Frames that the detectors were shown.
+    /// Frames on which the detectors ran.
     pub processed: u64,
-    /// Frames that they were not shown, since too little moved in them.
+    /// Frames that the detectors skipped, since too little moved in them.
     pub static_frames: u64,
     /// Objects by type.
     pub objects: BTreeMap<ObjectType, u64>,
@@ -73,7 +73,7 @@ struct State {
     frame: Option<Size>,
     counts: BTreeMap<ObjectType, u64>,
     statistic: Statistic,
-    /// Frames of earlier starts of the job.
+    /// Frames that were logged before the job was resumed.
     logged_frames: u64,
     work: Work,
 }
@@ -104,7 +104,7 @@ impl Progress {
         state.set_frame(info.size);
     }
 
-    /// Sets what is known only once the source was read to its end.
+    /// Sets the values that are known only once the source was read to its end.
     pub(crate) fn source_read(&self, decoder: &Decoder) {
         let mut state = self.state.lock();
         // The header of the file may lack the duration, or have a wrong one.
@@ -113,12 +113,12 @@ impl Progress {
         state.statistic.time_jumps = decoder.jumps();
     }
 
-    /// Sets the numbers of objects to those that the archive has of the job.
+    /// Sets the numbers of objects to those of the job in the archive.
     pub(crate) fn set_counts(&self, counts: BTreeMap<ObjectType, u64>) {
         self.state.lock().counts = counts;
     }
 
-    /// Resets everything but the number of starts.
+    /// Resets everything except the number of starts.
     pub(crate) fn reset(&self) {
         let mut state = self.state.lock();
         (state.status, state.logged_frames) = (VideoStatus::Starting, 0);
@@ -179,7 +179,7 @@ impl Progress {
         self.state.lock().work.clone()
     }
 
-    /// Frames per second since the job began here.
+    /// Frames per second since the job began in this process.
     pub(crate) fn fps(&self) -> f64 {
         self.state.lock().statistic.processing_fps
     }
@@ -190,7 +190,7 @@ impl Progress {
         if record.status.may_move_to(state.status) {
             record.status = state.status;
         }
-        // Where the source declares no duration: the stream time so far.
+        // If the source declares no duration: the stream time so far.
         record.source_len = state.source_len.or(Some(state.statistic.last_stream_timestamp).filter(|t| *t > 0.0));
         record.frame_width = state.frame.map(|f| f.width);
         record.frame_height = state.frame.map(|f| f.height);

@@ -2,8 +2,8 @@
 //!
 //! The odds of the quality are a product of parts, each above 0 and at most 1, and each raised to a
 //! weight: one bad property spoils a picture, and no number of good ones makes up for it. No part
-//! saturates, so that the better of two pictures has the higher quality. The size is no part of it:
-//! there is a filter for that.
+//! saturates, so that the better of two pictures has the higher quality. The size is not included:
+//! there is a separate filter.
 //!
 //! | part | from |
 //! |---|---|
@@ -11,21 +11,21 @@
 //! | sharpness | detail over contrast, [`Luminance::sharpness`] (Pech-Pacheco et al., ICPR 2000) |
 //! | exposure | contrast; distance of the mean from black and white (ISO/IEC 29794-5) |
 //! | whole | share within the frame; distance to its edges |
-//! | clear | what nearer boxes leave uncovered; the lower one is nearer (Hoiem et al., CVPR 2006) |
+//! | clear | share not covered by nearer boxes; the lower box is nearer (Hoiem et al., CVPR 2006) |
 //! | pose | landmarks of a face: turned, nodding or tilted (ISO/IEC 29794-5) |
 //!
-//! Weights and scales were fitted to crops that a person called useful or useless;
+//! Weights and scales were fitted to crops that a person had labelled useful or useless;
 //! `docs/quality.md` of this crate has the result.
 
 use ocellus_core::{Landmarks, ObjectType, Point, Rect, Size};
 use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Luminance};
 
-/// What the qualities of one kind of object are made of.
+/// Parameters of the quality of one kind of object.
 struct Scale {
-    /// Odds where every part is 1.
+    /// Odds if every part is 1.
     best: f64,
-    /// Sharpness that makes the part one half.
+    /// Sharpness at which the part is one half.
     half_sharpness: f64,
     weights: Weights,
 }
@@ -52,8 +52,7 @@ const BODY: Scale = Scale { best: 81.0, half_sharpness: 0.3, weights: WEIGHTS };
 
 const OTHER: Scale = Scale { best: 135.0, half_sharpness: 0.3, weights: WEIGHTS };
 
-/// The quality of a detection, among all that were seen in its frame. Never NaN; 0 for a box that
-/// is none.
+/// The quality of a detection, given all detections in its frame. Never NaN; 0 for an invalid box.
 pub fn quality_in(frame: &Frame, detection: &RawDetection, seen: &[RawDetection]) -> f32 {
     quality(detection, &luminance(frame, &detection.rect), clear(detection, seen), frame.size())
 }
@@ -63,8 +62,8 @@ fn luminance(frame: &Frame, rect: &Rect) -> Luminance {
     frame.luma(*rect, size).map_or_else(|_| Luminance::default(), |luma| Luminance::of(&luma, size))
 }
 
-/// How much a picture is preferred to others: the odds of its quality, lowered by what is lost of
-/// the object where it is small. Of two pictures of equal quality a person takes the larger.
+/// Preference of a picture as the best shot: the odds of its quality, lowered by the detail that is
+/// lost where the object is small. Of two pictures of equal quality a person takes the larger.
 pub(crate) fn preference(quality: f32, rect: &Rect) -> f64 {
     /// Pixels of the shorter side at which half of the detail is lost.
     const HALF: f64 = 48.0;
@@ -98,20 +97,20 @@ fn scale(object_type: &ObjectType) -> &'static Scale {
     }
 }
 
-/// From 0 towards 1; `half` gives one half.
+/// Rises from 0 towards 1; one half at `half`.
 fn rising(value: f64, half: f64) -> f64 {
     let value = value.max(0.0);
     value / (value + half)
 }
 
-/// Grows with the contrast, and the nearer the mean is to the middle between black and white.
+/// Grows with the contrast, and with the nearness of the mean to mid-grey.
 fn exposure(luminance: &Luminance) -> f64 {
     let mean = f64::from(luminance.brightness) / 255.0;
     rising(f64::from(luminance.contrast), 12.0) * (4.0 * mean * (1.0 - mean)).max(0.02).sqrt()
 }
 
-/// The share of the box within the frame. Each edge of the frame within a fiftieth of the box
-/// counts as well, since detectors draw the box of what is cut off along the edge.
+/// The share of the box within the frame, lowered by each edge of the frame that is within a
+/// fiftieth of the box, since detectors draw the box of a cut-off object along the edge.
 fn whole(rect: &Rect, frame: Size) -> f64 {
     const NEAR: f64 = 0.02;
     const SIDE: f64 = 0.7;
@@ -131,11 +130,11 @@ fn whole(rect: &Rect, frame: Size) -> f64 {
     uncut * f64::from(rect.share_within(frame)).powi(2)
 }
 
-/// How much of a box the nearer ones leave uncovered, as if they covered it independently of each
-/// other and each with the probability of its score.
+/// The share of a box that nearer boxes leave uncovered, as if they covered it independently of
+/// each other and each with the probability of its score.
 ///
-/// Of two boxes that stand on the ground, the lower one stands nearer; of two faces, the larger
-/// one. Faces cover no bodies, nor bodies faces.
+/// Of two boxes on the ground, the lower one is nearer; of two faces, the larger one. Faces do not
+/// cover bodies, and bodies do not cover faces.
 fn clear(detection: &RawDetection, seen: &[RawDetection]) -> f64 {
     let is_face = |d: &RawDetection| d.object_type == ObjectType::face();
     let nearness = |d: &RawDetection| if is_face(d) { d.rect.width() * d.rect.height() } else { d.rect.bottom };
@@ -152,9 +151,9 @@ fn covered(rect: &Rect, by: &Rect) -> f64 {
     if share.is_finite() { share.min(1.0) } else { 0.0 }
 }
 
-/// Of a face whose detector gives no landmarks.
+/// Pose of a face whose detector has no landmarks.
 const UNKNOWN_POSE: f64 = 0.8;
-/// Of landmarks that lie in one point or on one line.
+/// Pose of landmarks that lie in one point or on one line.
 const WORST_POSE: f64 = 0.01;
 
 /// How frontal a face is: 1 looking at the camera; .33 in profile, less upside down or face down.

@@ -1,7 +1,7 @@
 //! Recording of the stream of a URL as the video's source file (`enable_recorder`, `record_audio`).
 //!
 //! Owns the file while the job writes it. The file becomes the source when the job has ended,
-//! whatever its status, if it has a packet at all; dropped before that, it leaves nothing.
+//! whatever its status, if it has any packet; dropped before that, it is removed.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use tracing::warn;
 pub(crate) struct Recording {
     upload: Upload,
     audio: bool,
-    /// Set by the decoding thread at its end.
+    /// Set by the decoding thread when it ends.
     outcome: Arc<Mutex<Option<ocellus_media::Recording>>>,
 }
 
@@ -22,8 +22,8 @@ pub(crate) struct Recording {
 pub(crate) struct RecordingHandle(Arc<Mutex<Option<ocellus_media::Recording>>>);
 
 impl Recording {
-    /// `None` where the video, as its job's spec has it, is not to be recorded, or has a file
-    /// already.
+    /// `None` where the video, with the fields of its job's spec, is not to be recorded, or has a
+    /// file already.
     pub(crate) fn begin(archive: &Archive, video: &VideoRecord) -> Result<Option<Self>> {
         let settings = &video.stream_settings;
         if video.file_size.is_some() || !settings.enable_recorder || video.url.is_none() {
@@ -33,7 +33,7 @@ impl Recording {
         Ok(Some(Self { upload, audio: settings.record_audio, outcome: Arc::default() }))
     }
 
-    /// Has the decoder record from now on.
+    /// Makes the decoder record from now on.
     pub(crate) fn attach(&self, decoder: &mut Decoder) -> Result<RecordingHandle> {
         decoder.record(self.upload.handle().map_err(Error::internal)?, self.audio);
         Ok(RecordingHandle(Arc::clone(&self.outcome)))
@@ -63,7 +63,7 @@ impl Recording {
 pub(crate) struct RecordingResult {
     /// The video's record, now that it has a file.
     pub record: Option<VideoRecord>,
-    /// Seconds. A source that broke off may have declared more.
+    /// Length in seconds. A source that ended early may have declared more.
     pub length: Option<f64>,
     /// What went wrong, for the user.
     pub problem: Option<String>,

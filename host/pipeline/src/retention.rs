@@ -1,21 +1,21 @@
-//! Retention of sources: which recordings are removed to keep within what the operator allows.
+//! Retention of sources: which recordings are removed to keep within the operator's limits.
 //!
 //! Only source files are removed: videos, objects and pictures stay. Never removed are the sources
-//! of videos that are kept, queued or processed now. Those that a job went through go before those
-//! that none did, and of these the older first. No I/O: the engine lists, and removes.
+//! of videos that are marked to be kept, queued or running. Processed sources are removed before
+//! unprocessed ones, and older ones first. No I/O: the engine lists and removes.
 
 use std::time::Duration;
 
 use ocellus_core::{Timestamp, VideoId, VideoRecord};
 
-/// What the operator allows; each limit is one without `None`.
+/// Limits of the operator; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Age of a video after which its source is removed.
     pub max_age: Option<Duration>,
-    /// Bytes of all sources together.
+    /// Greatest size of all sources together, in bytes.
     pub max_bytes: Option<u64>,
-    /// Bytes of the disk that stay free. Uploads that would use them are refused.
+    /// Least free space on the disk, in bytes. Uploads that would use it are refused.
     pub min_free: Option<u64>,
 }
 
@@ -31,9 +31,9 @@ pub(crate) struct HeldSource {
     pub id: VideoId,
     pub bytes: u64,
     pub created: Timestamp,
-    /// A job went through it.
+    /// Whether a job has finished processing it.
     pub processed: bool,
-    /// It may be removed.
+    /// Whether it may be removed.
     pub removable: bool,
 }
 
@@ -50,8 +50,8 @@ impl HeldSource {
     }
 }
 
-/// The sources that have to go, in this order, each with the limit that it is beyond, as the option
-/// is called. `free`: bytes that are free on the disk, where that is known.
+/// The sources to remove, in this order, each with the option whose limit it exceeds. `free`: free
+/// bytes on the disk, if known.
 pub(crate) fn overdue(
     sources: Vec<HeldSource>,
     free: Option<u64>,
@@ -64,7 +64,7 @@ pub(crate) fn overdue(
     let mut candidates: Vec<_> = sources.into_iter().filter(|source| source.removable).collect();
     candidates.sort_by_key(|source| (!source.processed, source.created, source.id));
     let mut overdue = Vec::new();
-    // By age first: what goes anyway makes room.
+    // By age first: these removals free space in any case.
     let (old, rest): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|source| oldest.is_some_and(|oldest| source.created <= oldest));
     for (source, is_old) in old.into_iter().map(|source| (source, true)).chain(rest.into_iter().map(|s| (s, false))) {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn without_limits_nothing_goes() {
+    fn without_limits_nothing_is_removed() {
         assert!(ids(vec![source(1, 1 << 40, 0)], Some(0), Retention::default()).is_empty());
     }
 
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn processed_and_older_ones_make_room_first() {
+    fn processed_and_older_sources_are_removed_first() {
         let retention = Retention { max_bytes: Some(15), ..Retention::default() };
         let unprocessed = HeldSource { processed: false, ..source(1, 10, 1) };
         let kept = HeldSource { removable: false, ..source(2, 10, 2) };
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_disk_is_kept_free_where_that_can_be_told() {
+    fn the_disk_is_kept_free_where_its_free_space_is_known() {
         let retention = Retention { min_free: Some(25), ..Retention::default() };
         let all = || vec![source(1, 10, 1), source(2, 10, 2), source(3, 10, 3)];
         assert_eq!(ids(all(), Some(10), retention), [1, 2]);

@@ -10,16 +10,16 @@ const OFFSET: f64 = 1.0;
 /// Size, quality and region of a screenshot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScreenshotQuery {
-    /// Seconds from the start of the source: the first frame at or after it. `None`: a frame of the
-    /// beginning that is likely to show something.
+    /// Seconds from the start of the source: the first frame at or after it. `None`: a frame near
+    /// the beginning that is likely to show something.
     pub time: Option<f64>,
-    /// Pixels; with both given the picture fits into them, its proportions kept.
+    /// Greatest width in pixels; with both given the picture fits into them, its proportions kept.
     pub width: Option<u32>,
     /// As `width`.
     pub height: Option<u32>,
     /// JPEG quality, 0..=100.
     pub quality: Option<u8>,
-    /// Crop to the settings' `rot`.
+    /// Whether to crop to the settings' `rot`.
     pub rot: bool,
 }
 

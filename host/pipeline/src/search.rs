@@ -1,4 +1,4 @@
-//! Similarity search: the objects that look most like what a picture shows, or like another object.
+//! Similarity search: the objects most similar to one in a picture, or to another object.
 //!
 //! A picture is processed as a job's frames are, by the same detectors and embedders.
 
@@ -14,31 +14,31 @@ use crate::{
     quality::{preference, quality_in},
 };
 
-/// The least score of a detection to search for.
+/// Least score of a detection to search for.
 const MIN_SCORE: f32 = 0.5;
 /// The `param` of errors about the picture.
 const BODY: &str = "body";
 
-/// The `param` of errors about what objects are to look like.
+/// The `param` of errors about the reference.
 pub(crate) const LOOKS_LIKE: &str = "looks_like";
-/// Crops that are embedded at once.
+/// Number of crops that are embedded at once.
 const BATCH: usize = 16;
-/// Objects that look like a reference, at most.
+/// Greatest number of objects similar to a reference.
 const MOST_ALIKE: usize = 1000;
 
-/// What objects are to look like.
+/// Reference that objects are compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LooksLike {
-    /// A detection of a picture, by the id that [`PictureDetection`] has.
+    /// A detection of a picture, by [`PictureDetection::id`].
     Detection(String),
     /// An object of the archive.
     Object(ObjectId),
 }
 
-/// Query of objects that look alike.
+/// Query for objects similar to a reference.
 #[derive(Clone, Debug)]
 pub struct AlikeQuery {
-    /// What they are to look like.
+    /// The reference.
     pub looks_like: LooksLike,
     /// Their type, which has to be that of the reference.
     pub object_type: ObjectType,
@@ -51,7 +51,7 @@ pub struct AlikeQuery {
 /// A detection of a picture that a client sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PictureDetection {
-    /// For [`LooksLike::Detection`], for an hour.
+    /// Id for [`LooksLike::Detection`], valid for an hour.
     pub id: String,
     /// Its type.
     pub object_type: ObjectType,
@@ -59,28 +59,28 @@ pub struct PictureDetection {
     pub bbox: [i32; 4],
     /// The detector's confidence, 0..=1.
     pub score: f32,
-    /// How good a picture it is, 0..=1.
+    /// Quality as a picture of its object, 0..=1.
     pub quality: f32,
 }
 
-/// What objects are compared with.
+/// Embedding that objects are compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reference {
     pub object_type: ObjectType,
-    /// Digest or name of what made `vector`.
+    /// Digest or name of the embedder of `vector`.
     pub embedder: String,
-    /// `None` where it has no landmarks to be aligned by, which its embedder needs.
+    /// `None` without the landmarks that its embedder needs for alignment.
     pub vector: Option<Vec<f32>>,
 }
 
 /// Query of a search: object type, scope, and limits.
 #[derive(Clone, Debug)]
 pub struct SearchQuery {
-    /// `None`: the first of face, body, car and the others that the picture shows.
+    /// `None`: the first type in the picture, in the order face, body, car, others.
     pub object_type: Option<ObjectType>,
     /// In this video only.
     pub video: Option<VideoId>,
-    /// Objects to return, at most.
+    /// Greatest number of objects to return.
     pub limit: usize,
     /// The least [`Similar::similarity`], 0..=1.
     pub threshold: f32,
@@ -89,7 +89,7 @@ pub struct SearchQuery {
 /// Result of a search: the detection in the picture, and the objects similar to it.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// Of the detection that was searched for.
+    /// Type of the detection that was searched for.
     pub object_type: ObjectType,
     /// `[left, top, right, bottom]` in pixels of the picture.
     pub bbox: [i32; 4],
@@ -102,7 +102,7 @@ pub struct Search {
 /// An object similar to the picture.
 #[derive(Clone, Debug)]
 pub struct Similar {
-    /// As the archive has it.
+    /// Its record in the archive.
     pub object: ObjectRecord,
     /// The identity (cluster) that it belongs to, if any.
     pub cluster: Option<ObjectId>,
@@ -111,14 +111,14 @@ pub struct Similar {
     pub similarity: f32,
 }
 
-/// A detection in a picture, its quality, and how good a picture it is to search by.
+/// A detection in a picture, with its quality and its preference.
 struct Candidate {
     detection: RawDetection,
     quality: f32,
     preference: f64,
 }
 
-/// What a picture shows, by type, the best pictures first. `types`: empty for all; one without a
+/// Detections in a picture, by type, the best ones first. `types`: empty for all; one without a
 /// detector is refused.
 fn detections(detectors: &Detectors, frame: &Frame, types: &[ObjectType]) -> Result<Vec<Candidate>> {
     if let Some(missing) = types.iter().find(|t| detectors.for_types(&[(*t).clone()]).is_empty()) {
@@ -144,8 +144,7 @@ fn detections(detectors: &Detectors, frame: &Frame, types: &[ObjectType]) -> Res
     Ok(candidates)
 }
 
-/// Detects and embeds what the picture shows; of several detections, the one with the best picture.
-/// Blocks.
+/// Detects and embeds the object in a picture; of several detections, the best one. Blocks.
 pub(crate) fn embed(
     detectors: &Detectors,
     embedders: &Embedders,
@@ -164,7 +163,7 @@ pub(crate) fn embed(
     Err(Error::bad_param(BODY, format!("The picture shows {missing}.")))
 }
 
-/// Detects and embeds all that the picture shows, by type, the best pictures first. Blocks.
+/// Detects and embeds all objects in a picture, by type, the best ones first. Blocks.
 pub(crate) fn detect(
     detectors: &Detectors,
     embedders: &Embedders,
@@ -195,8 +194,8 @@ pub(crate) fn detect(
     Ok(found)
 }
 
-/// The embedding of the object of this type that a picture shows, as that of a job's best shot; of
-/// several, of the one of highest quality. `whole`: the picture is a crop of the object. Blocks.
+/// The embedding of the object of this type in a picture, as that of a job's best shot; of several,
+/// of the one of highest quality. `whole`: the picture is a crop of the object. Blocks.
 ///
 /// # Errors
 /// A picture that cannot be read, or shows no such object; a network that fails.
@@ -217,7 +216,7 @@ pub fn embed_picture(
     vector.ok_or_else(|| Error::bad_param(BODY, format!("A {object_type} has to be aligned, which a crop is not.")))
 }
 
-/// A picture's detection that is compared with objects.
+/// A detection in a picture that is compared with objects.
 pub(crate) struct Target {
     object_type: ObjectType,
     bbox: [i32; 4],
@@ -226,7 +225,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The objects that look like it.
+    /// The objects most similar to it.
     pub(crate) fn find(self, archive: &Archive, embedders: &Embedders, query: &SearchQuery) -> Result<Search> {
         let Self { object_type, bbox, score, vector } = self;
         let SearchQuery { video, threshold, limit, .. } = *query;
@@ -240,7 +239,7 @@ impl Target {
 }
 
 impl Reference {
-    /// The objects that look like it, the most similar first, with their similarity.
+    /// The objects most similar to it, the most similar first, with their similarity.
     pub(crate) fn alike(
         &self,
         archive: &Archive,
@@ -260,8 +259,8 @@ impl Reference {
     }
 }
 
-/// The objects nearest to an embedding of what is installed now, the most similar first, with their
-/// similarity.
+/// The objects nearest to an embedding of the embedder that is installed now, the most similar
+/// first, with their similarity.
 fn nearest(
     archive: &Archive,
     embedders: &Embedders,

@@ -4,8 +4,8 @@ use ocellus_core::{Error, ObjectType, Result, SettingsSchema, StreamSettings};
 use ocellus_detect::AttributeClassifiers;
 use ocellus_runtime::{Kind, Plugins, Role};
 
-/// The schema of the settings of jobs, for these object types and plugins. `has_liveness`: a
-/// network is installed that says whether a face is alive.
+/// The schema of the settings of jobs, for these object types and plugins. `has_liveness`: whether
+/// a liveness network is installed.
 ///
 /// # Errors
 /// `Internal` where the schema as a whole does not compile.

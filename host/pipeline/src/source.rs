@@ -1,6 +1,6 @@
 //! Source of a video's frames.
 //!
-//! Owns: which bytes are the source, how the settings want them decoded, and the search for the
+//! Owns: the location of the source, its decoding options by the settings, and the search for the
 //! frame after the last one in the log.
 
 use std::path::Path;
@@ -26,19 +26,19 @@ impl From<&ShotSummary> for FramePosition {
     }
 }
 
-/// The source of a video; `network` restricts where a URL may lead.
+/// The source of a video; `network` restricts the addresses of a URL.
 pub(crate) fn input(archive: &Archive, video: &VideoRecord, network: &NetworkPolicy) -> Result<Input> {
     let location = match (&video.url, video.file_size) {
         (_, Some(_)) => Location::File(archive.source_path(video.id)),
         (Some(url), None) => Location::Url(url.clone()),
         (None, None) => return Err(no_source(video.id)),
     };
-    // Of a URL the copy that FFmpeg has to seek in lies where a file of the video would.
+    // For a URL, the copy that FFmpeg needs to seek is made in the video's folder.
     let spool = archive.source_path(video.id).parent().map(Path::to_owned);
     Ok(Input { spool, ..read(location, &video.stream_settings, network)? })
 }
 
-/// A source as the settings want it decoded.
+/// A source with the decoding options of the settings.
 pub(crate) fn read(location: Location, settings: &StreamSettings, network: &NetworkPolicy) -> Result<Input> {
     let options = ffmpeg_options(settings)?;
     Ok(Input {
@@ -57,11 +57,11 @@ fn no_source(id: VideoId) -> Error {
     Error::new(ErrorKind::NotFound, "The video has neither a file nor a URL.").because(format!("video {id}"))
 }
 
-/// Brings a decoder that has just been opened to the frame after `known`, the last frames of the
-/// log in order. Returns those of them that were decoded on the way, if any.
+/// Moves a newly opened decoder to the frame after `known`, the last frames of the log in order.
+/// Returns those of them that were decoded on the way, if any.
 ///
-/// The decoder seeks to the first of them and decodes from there; where one of them does not come
-/// out at its time, or without `seek`, it decodes from the beginning.
+/// The decoder seeks to the first of them and decodes from there; if one of them is not found at
+/// its time, or without `seek`, it decodes from the beginning.
 pub(crate) fn skip_to(
     decoder: &mut Decoder,
     input: &Input,
@@ -70,7 +70,7 @@ pub(crate) fn skip_to(
     seek: bool,
 ) -> Result<Vec<Frame>> {
     let (Some(first), Some(last)) = (known.first(), known.last()) else { return Ok(Vec::new()) };
-    // From the beginning there is nothing to be gained.
+    // A seek to the beginning gains nothing.
     if seek && !input.location.is_rtsp() && first.index > 0 {
         if let Some(frames) = found_by_time(decoder, *first, known) {
             return Ok(frames);
@@ -98,7 +98,7 @@ pub(crate) fn skip_to(
     }
 }
 
-/// `None` where a frame is not at its time.
+/// Finds the known frames by seeking; `None` where one is not at its time.
 fn found_by_time(decoder: &mut Decoder, first: FramePosition, known: &[FramePosition]) -> Option<Vec<Frame>> {
     decoder.seek(first.time).ok()?;
     decoder.go_on(first.index, 0.0);

@@ -1,16 +1,17 @@
-//! Tracklet builder: runs of detections that overlap from frame to frame and look like one
+//! Tracklet builder: chains of detections that overlap from frame to frame and look like one
 //! individual.
 //!
-//! A tracker that goes by overlap holds two individuals as one where the second appears in the
+//! A tracker that associates by overlap merges two individuals where the second appears in the
 //! place of the first: a cut before the same background, or somebody who takes another's seat.
-//! Where a detection overlaps the tracklet's last one but differs from it in colour, or comes after
-//! a pause, both are embedded and compared, with the tracklet's earlier samples, too: the least of
-//! these distances decides, so that a head that turns, or one bad picture, does not begin a
-//! tracklet. A picture much worse than the tracklet's best decides nothing for a moment; the next
-//! good one does.
+//! Where a detection overlaps the tracklet's last one but differs from it in colour, or follows a
+//! pause, both are embedded and compared, also with the tracklet's earlier samples: the least of
+//! these distances decides, so that a turning head, or one bad picture, does not begin a tracklet.
+//! A picture much worse than the tracklet's best is ignored for a moment; the next good one
+//! decides.
 //!
-//! Works at detection time, where the pixels are; its results are in the detection log, and the
-//! analysis cuts tracks by them. Also takes the samples of which an object's embedding is made.
+//! Works at detection time, when the pixels are available; its results are in the detection log,
+//! and the analysis splits tracks by them. Also takes the samples from which an object's embedding
+//! is made.
 //!
 //! | cost | |
 //! |---|---|
@@ -18,10 +19,10 @@
 //! | per tracklet | at most [`SAMPLES`] embeddings, after .4 s, .8 s, 1.6 s, ... |
 //! | per change of colour or pause | two embeddings, at most every [`RETEST`] seconds |
 //!
-//! Colours alone do not tell two individuals apart. An object of a type without an embedder is
+//! Colours alone do not distinguish two individuals. An object of a type without an embedder is
 //! another one if its colours changed and so did the face in it, or so much of the picture that a
-//! cut is possible. Holds the frame before, and the crops of tracklets that were not seen for a
-//! moment. Begins anew at every cut, and when a job is resumed.
+//! cut is possible. Holds the previous frame, and the crops of tracklets that were not seen for a
+//! moment. Starts over at every cut, and when a job is resumed.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -39,15 +40,15 @@ use crate::{
 
 /// Least intersection over union with a tracklet's last box.
 const OVERLAP: f32 = 0.1;
-/// Seconds that a tracklet is remembered after it was last seen.
+/// Seconds that a tracklet stays open after its last detection.
 const REMEMBERED: f64 = 5.0;
 /// Seconds without a detection after which the next one is always compared.
 const PAUSE: f64 = 0.5;
 /// Euclidean distance of the colours of successive detections from which on they are compared by
-/// their embeddings. In recordings of one person it was exceeded once in fifty frames; where two
-/// persons were joined it was at least .16.
+/// their embeddings. In recordings of one person it was exceeded once in fifty frames; at joins of
+/// two persons it was at least .16.
 const COLOUR: f32 = 0.12;
-/// The same where the log has embeddings' directions in place of colours.
+/// As [`COLOUR`], where the log has directions of embeddings in place of colours.
 const DIRECTION: f32 = 0.6;
 /// Seconds between two comparisons of one tracklet, unless the colour differs by more.
 const RETEST: f64 = 0.2;
@@ -56,14 +57,15 @@ const COMPARABLE: f32 = 0.4;
 const SAMPLE: f32 = 0.75;
 /// Seconds that a comparison waits for a detection of that quality.
 const WAIT: f64 = 0.4;
-/// Samples of a tracklet at most, and seconds until the first one; the time doubles with each.
+/// Greatest number of samples of a tracklet, and seconds until the first; the time doubles with
+/// each.
 const SAMPLES: u32 = 8;
 const FIRST_SAMPLE: f64 = 0.4;
 
-/// A tracklet that may go on.
+/// A tracklet that may continue.
 struct Open {
     id: TrackletId,
-    /// As it was last seen.
+    /// Its last detection.
     rect: Rect,
     appearance: Vec<f32>,
     landmarks: Option<Landmarks>,
@@ -71,10 +73,10 @@ struct Open {
     time: f64,
     began: f64,
     best_quality: f32,
-    /// Input of the embedder, of its last detection or the last before one that could not be
-    /// compared; `None` while that is in the frame before.
+    /// Embedder input of its last detection, or of the last one before a detection that could not
+    /// be compared; `None` while that is in the previous frame.
     crop: Option<RgbImage>,
-    /// Since when detections that have to be compared were too bad for it.
+    /// Time since which detections that have to be compared were too bad for it.
     suspect: Option<f64>,
     samples: Vec<Vec<f32>>,
     /// When it was last compared, and the distance of colours then.
@@ -110,7 +112,7 @@ impl Open {
         }
     }
 
-    /// Whether a sample is due. Those of a comparison count.
+    /// Whether a sample is due. Samples taken by comparisons count.
     fn is_due(&self, now: &Now<'_>, detection: &Detection) -> bool {
         let taken = self.samples.len() as u32;
         taken < SAMPLES
@@ -118,7 +120,8 @@ impl Open {
             && now.frame.time() - self.began >= FIRST_SAMPLE * f64::from(1_u32 << taken)
     }
 
-    /// Whether a detection has to be compared; `differs`: the distance of colours that is too far.
+    /// Whether a detection has to be compared; `differs`: distance of colours above which they
+    /// differ.
     fn is_in_doubt(&self, now: &Now<'_>, detection: &Detection, differs: f32) -> bool {
         let far = far(&self.appearance, &detection.appearance);
         let time = now.frame.time();
@@ -127,11 +130,11 @@ impl Open {
     }
 }
 
-/// What is at hand of the frame.
+/// The current frame, and its context.
 struct Now<'a> {
     frame: &'a Frame,
     before: Option<&'a Frame>,
-    /// A cut before it is possible.
+    /// Whether a cut before it is possible.
     is_doubtful: bool,
     meter: &'a Arc<CpuMeter>,
 }
@@ -140,7 +143,7 @@ struct Now<'a> {
 struct TypeTracklets {
     object_type: ObjectType,
     scores: ScoreThresholds,
-    /// Its log has directions in place of colours.
+    /// Whether its log has directions in place of colours.
     has_directions: bool,
     open: Vec<Open>,
 }
@@ -148,7 +151,7 @@ struct TypeTracklets {
 /// Builds the tracklets of a job, frame by frame.
 pub(crate) struct TrackletBuilder<'a> {
     embedders: &'a Embedders,
-    /// Those with an embedder first.
+    /// Types with an embedder come first.
     types: Vec<TypeTracklets>,
     /// The last frame that detectors got.
     before: Option<Frame>,
@@ -156,7 +159,7 @@ pub(crate) struct TrackletBuilder<'a> {
 
 impl<'a> TrackletBuilder<'a> {
     /// For detections of these types; `compared`: those whose trackers compare appearances;
-    /// `scores`: below which a detection is weak, and in no tracklet.
+    /// `scores`: thresholds below which a detection is weak, and in no tracklet.
     pub(crate) fn new(
         embedders: &'a Embedders,
         types: &[ObjectType],
@@ -179,8 +182,8 @@ impl<'a> TrackletBuilder<'a> {
         Self { embedders, types, before: None }
     }
 
-    /// Adds the tracklets of a frame's detections to its record. `change`: what lies before it;
-    /// `meter`: of the networks' CPU time.
+    /// Adds the tracklets of a frame's detections to its record. `change`: the change before it;
+    /// `meter`: for the networks' CPU time.
     pub(crate) fn follow(
         &mut self,
         frame: &Frame,
@@ -215,16 +218,16 @@ impl<'a> TrackletBuilder<'a> {
     }
 }
 
-/// What tells two individuals of a type apart.
+/// Criterion that distinguishes two individuals of a type.
 enum Judge<'a> {
-    /// Its embedder; the list gets the boxes of those that replaced another.
+    /// The embedder; the list collects the boxes of individuals that replaced another.
     Network(&'a Embedder, &'a mut Vec<Rect>),
-    /// Colours, where a cut is possible or one of these faces, which replaced another, is within
-    /// the box.
+    /// Colours, if a cut is possible or one of these faces, which replaced another, is within the
+    /// box.
     Colours(&'a [Rect]),
 }
 
-/// A detection with the tracklet that it overlaps, by their places.
+/// A detection with the tracklet that it overlaps, by index.
 struct Pair {
     place: usize,
     tracklet: usize,
@@ -271,7 +274,7 @@ impl TypeTracklets {
                         ended.insert(n);
                     }
                     let mut open = Open::new(new, now, detection);
-                    // What it was compared by is its first sample.
+                    // The embedding that it was compared by is its first sample.
                     let own = found.embeddings.iter().filter(|(at, _)| *at as usize == place);
                     open.samples.extend(own.map(|(_, embedding)| embedding.clone()));
                     self.open.push(open);
@@ -288,7 +291,7 @@ impl TypeTracklets {
         Ok(found)
     }
 
-    /// Pairs detections and tracklets that overlap the most, those of the frame before first.
+    /// Pairs detections and tracklets that overlap the most, those of the previous frame first.
     fn pairs(&self, detections: &[Detection], now: &Now<'_>) -> Vec<Pair> {
         let before = now.before.map(Frame::index);
         let mut all = Vec::new();
@@ -317,7 +320,7 @@ impl TypeTracklets {
     }
 
     /// Compares the detections that are in doubt with their tracklets, and takes the samples that
-    /// are due; returns the places of those that show somebody else.
+    /// are due; returns the indices of those that show another individual.
     fn compare(
         &mut self,
         now: &Now<'_>,
@@ -327,7 +330,8 @@ impl TypeTracklets {
         differs: f32,
         found: &mut Tracklets,
     ) -> Result<BTreeSet<usize>> {
-        /// A detection to be embedded: its pair, its input, the tracklet's where it is compared.
+        /// A detection to be embedded: its pair, its input, and that of the tracklet if it is
+        /// compared.
         struct Wanted<'p> {
             pair: &'p Pair,
             input: RgbImage,
@@ -394,7 +398,8 @@ impl TypeTracklets {
         Ok(replaced)
     }
 
-    /// Keeps the crops of tracklets that are not in this frame, while the one before is at hand.
+    /// Stores the crops of tracklets without a detection in this frame, while the previous one is
+    /// available.
     fn keep_crops(&mut self, now: &Now<'_>, pairs: &[Pair], embedder: &Embedder) {
         let Some(before) = now.before else { return };
         let seen: BTreeSet<usize> = pairs.iter().map(|pair| pair.tracklet).collect();

@@ -1,7 +1,7 @@
-//! Boxes of a video's tracks at some time of it, for people who look at it.
+//! Boxes of a video's tracks in a time range, for players.
 //!
-//! Read from the file that the job keeps of them; where that is gone or broke off, it is made once
-//! more, by a replay, when the job is over.
+//! Read from the file that the job writes; where that is missing or incomplete once the job is
+//! over, a replay writes it again.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,19 +15,19 @@ use ocellus_store::{Archive, StoredJob, TrackFrame};
 
 use crate::{analysis::TrackKey, replay};
 
-/// Difference of stream times that counts as none, in seconds: they are shown with six digits.
+/// Difference of stream times that counts as none, in seconds: they are printed with six digits.
 const SAME: f64 = 1e-6;
 
-/// What is wanted of the tracks of a video.
+/// Query for the tracks of a video in a time range.
 #[derive(Clone, Copy, Debug)]
 pub struct TrackQuery {
     /// Stream time of the first frame, in seconds.
     pub from: f64,
     /// Stream time of the last frame, in seconds.
     pub to: f64,
-    /// Seconds between two boxes of a track at least; 0 for all.
+    /// Least number of seconds between two boxes of a track; 0 for all.
     pub step: f64,
-    /// Boxes at most. The answer ends before the first frame with more.
+    /// Greatest number of boxes. The answer ends before the first frame that would exceed it.
     pub most: usize,
 }
 
@@ -50,14 +50,14 @@ pub struct TrackBoxes {
     pub object_type: ObjectType,
     /// Its number among the job's tracks of this type.
     pub id: TrackId,
-    /// The object that it gave; `None` where it gave none, or has not ended.
+    /// The object of the track; `None` where it gave none, or has not ended.
     pub object: Option<ObjectId>,
     /// Stream times in seconds with left, top, right, bottom in pixels, in order.
     pub boxes: Vec<(f64, [i32; 4])>,
 }
 
-/// What the file of a job's tracks has; `None` where there is none, or where it has not all frames
-/// of a job that `is_over`.
+/// Contents of the file of a job's tracks; `None` where there is none, or where the job is over
+/// (`is_over`) and the file lacks frames.
 pub(crate) fn read(archive: &Archive, job: &StoredJob, query: &TrackQuery, is_over: bool) -> Result<Option<Tracks>> {
     let mut tracks = Collected { query: *query, tracks: BTreeMap::new(), boxes: 0, to: None };
     let has_ended = job.tracks(query.from, query.to, |frame| tracks.add(frame))?;
@@ -76,7 +76,7 @@ pub(crate) fn read(archive: &Archive, job: &StoredJob, query: &TrackQuery, is_ov
     let times: HashMap<_, _> = times.collect();
     let track = |(key, boxes): (TrackKey, Boxes)| {
         let seen = boxes.first().map_or(f64::NAN, |(time, _)| *time);
-        // A replay by other plugins than those of the job gives the number to another track.
+        // A replay by other plugins than those of the job may give the number to another track.
         let is_its = |id: &ObjectId| times.get(id).is_some_and(|(a, b)| (a - SAME..=b + SAME).contains(&seen));
         let object = Some(object_of(&key)).filter(is_its);
         TrackBoxes { object_type: key.0, id: key.1, object, boxes }
@@ -84,7 +84,7 @@ pub(crate) fn read(archive: &Archive, job: &StoredJob, query: &TrackQuery, is_ov
     Ok(Some(Tracks { tracks: tracks.into_iter().map(track).collect(), to }))
 }
 
-/// Makes the file of a job's tracks by a replay, unless it is there.
+/// Builds the file of a job's tracks by a replay, unless it is there.
 pub(crate) fn make(archive: &Archive, job: &StoredJob, plugins: &Plugins, interrupt: &Interrupt) -> Result<()> {
     if job.tracks(0.0, 0.0, |_| ControlFlow::Break(()))? == Some(true) {
         return Ok(());
@@ -92,7 +92,7 @@ pub(crate) fn make(archive: &Archive, job: &StoredJob, plugins: &Plugins, interr
     archive.make_tracks(job.id(), |writer| replay::boxes(job, plugins, interrupt, &mut |frame| Ok(writer.add(frame)?)))
 }
 
-/// What was read so far.
+/// Tracks read so far.
 struct Collected {
     query: TrackQuery,
     tracks: BTreeMap<TrackKey, Boxes>,
@@ -112,7 +112,7 @@ impl Collected {
             .map(|(object_type, track, bbox)| ((object_type, track), bbox))
             .filter(|(key, _)| is_due(&self.tracks, key))
             .collect();
-        // A frame with more than that alone is shown whole, or nobody could go on after it.
+        // A frame that exceeds the limit alone is returned whole, or no query could get past it.
         if self.boxes > 0 && self.boxes + wanted.len() > most {
             self.to = Some(time);
             return ControlFlow::Break(());
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_leaves_boxes_out_and_no_track() {
+    fn a_step_omits_boxes_but_no_tracks() {
         let query = TrackQuery { from: 0.0, to: 9.0, step: 0.5, most: 100 };
         let (tracks, to) = collect(query);
         assert_eq!(tracks, [(1, vec![0.0, 0.5, 1.0, 1.5]), (2, vec![1.0, 1.5])]);
@@ -153,11 +153,11 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_full_says_where_the_next_begins() {
+    fn a_full_answer_says_where_the_next_begins() {
         let query = TrackQuery { from: 0.0, to: 9.0, step: 0.0, most: 13 };
         let (tracks, to) = collect(query);
         assert_eq!((tracks[0].1.len(), tracks[1].1.len(), to), (11, 1, Some(1.1)));
         let (tracks, to) = collect(TrackQuery { most: 0, ..query });
-        assert_eq!((tracks.len(), to), (1, Some(0.1)), "it goes on in any case");
+        assert_eq!((tracks.len(), to), (1, Some(0.1)), "it always makes progress");
     }
 }

@@ -114,7 +114,7 @@ fn main() {
     }
 }
 
-/// Runs `work`; seconds and result.
+/// Runs `work`, and returns the seconds that it took and its result.
 fn seconds<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let begun = Instant::now();
     let done = work();

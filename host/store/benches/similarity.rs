@@ -1,5 +1,5 @@
-//! Benchmark of similarity search among 100,000 objects, with its room on disk and in memory;
-//! compared with reading the same vectors from memory.
+//! Benchmark of similarity search among 100,000 objects, with its use of disk and memory; compared
+//! with reading the same vectors from memory.
 //!
 //! `cargo xtask bench similarity`; `OCELLUS_BENCH_ROWS` sets another size.
 
@@ -25,7 +25,7 @@ const EMBEDDER: &str = "bench";
 
 fn main() {
     let rows: usize = std::env::var("OCELLUS_BENCH_ROWS").ok().and_then(|v| v.parse().ok()).unwrap_or(100_000);
-    // In memory where the system has such a folder: syncs of a disk are not what is measured.
+    // In tmpfs where there is one, so that fsyncs are not part of the measurement.
     let shared = Path::new("/dev/shm");
     let dir = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap();
     let (archive, _) = Archive::open(dir.path(), Arc::new(SystemClock)).unwrap();
@@ -33,7 +33,7 @@ fn main() {
     let video = archive.create(move |id, now| VideoRecord::new(id, 1, None, settings, now)).unwrap().id;
     let job = archive.start_job(video, &serde_json::json!({})).unwrap();
 
-    // Ten appearances of each identity, as far from each other as dlib's are.
+    // Ten embeddings of each identity, at distances like those of dlib's embeddings.
     let mut random = fastrand::Rng::with_seed(7);
     let mut vector = |centre: Option<&Vec<f32>>, spread: f32| -> Vec<f32> {
         (0..DIMENSIONS).map(|k| centre.map_or(0.0, |c| c[k]) + (random.f32() - 0.5) * spread).collect()
@@ -102,7 +102,7 @@ fn main() {
     Figure::new(name("start-up, index lost"), begun.elapsed().as_secs_f64(), Unit::Seconds).report();
 }
 
-/// Reads all numbers once, in all threads: a lower bound of any search.
+/// Reads all numbers once, in all threads: a lower bound for the time of an exact search.
 fn sum(numbers: &[f32]) -> u32 {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! The archive: videos and their jobs, with creation, reading, changes and deletion; the queue.
+//! Archive of videos and their jobs: creation, reads, changes, deletion, and the queue.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -55,8 +55,8 @@ impl Archive {
         &self.0.shared
     }
 
-    /// Has `observe` told of all that is written from now on, in place of who was told before. It
-    /// is called with locks of the archive held: it must neither wait nor use the archive.
+    /// Registers a callback for all writes from now on, in place of an earlier one. It is called
+    /// with locks of the archive held: it must neither block nor use the archive.
     pub fn observe(&self, observe: impl Fn(Written<'_>) + Send + Sync + 'static) {
         self.shared().observer.set(observe);
     }
@@ -220,8 +220,8 @@ impl Archive {
         self.shared().index.query(|index| index.videos.waiting().collect())
     }
 
-    /// Videos whose status says that their job is running, by id. After a start: those whose jobs
-    /// the end of the last run of the server interrupted.
+    /// Videos whose status is that of a running job, by id. At startup: those whose jobs were
+    /// interrupted when the server last ended.
     pub fn in_progress(&self) -> Result<Vec<VideoId>> {
         self.shared().index.query(|index| index.videos.in_progress())
     }
@@ -328,7 +328,7 @@ impl Archive {
         objects::find_picture(&self.shared().folder, id, picture)
     }
 
-    /// Room on the disk that the archive is on; `None` where the system does not tell.
+    /// Space on the archive's file system; `None` where the system does not report it.
     pub fn space(&self) -> Option<Space> {
         Space::of(self.shared().folder.archive())
     }

@@ -1,9 +1,9 @@
 //! Audit log: who changed what, one JSON object a line.
 //!
-//! Owns `audit.log` in the data folder. The server and the command line append to it, each line
-//! whole. A line is written before the answer that it is about is sent, and is not synced: a power
-//! cut may cost the last seconds. At [`MAX_BYTES`] the file becomes `audit.log.1`, in place of the
-//! one before.
+//! Owns `audit.log` in the data folder. The server and the command line append whole lines to it. A
+//! line is written before the response to its request is sent, and is not fsynced: a power cut may
+//! cost the last seconds. At [`MAX_BYTES`] the file becomes `audit.log.1`, in place of an earlier
+//! one.
 
 use std::{
     fs::{self, File},
@@ -30,7 +30,7 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// The log of a data folder, which exists. Nothing is written yet.
+    /// The log of an existing data folder. Writes nothing yet.
     pub fn new(data: &Path) -> Self {
         Self { data: data.into(), disk: Disk::default() }
     }

@@ -1,15 +1,15 @@
 //! Backup of a data folder into another folder, while a server works in it.
 //!
-//! The copy is a data folder: `ocellus serve` and `ocellus check` take it as it is. It holds the
-//! archive, tokens, installed plugins and the configuration; the index and caches, which are made
-//! anew, are left out.
+//! The copy is a data folder: `ocellus serve` and `ocellus check` accept it as it is. It holds the
+//! archive, tokens, installed plugins and the configuration; the index and caches, which can be
+//! rebuilt, are left out.
 //!
 //! Guarantees, for each video by itself: the copy is a state that a crash could have left. A video
-//! is copied beside its earlier copy, whose unchanged files are linked; it takes the place of that
-//! at once, where the record is still the same then, and otherwise is copied again. Logs that grow
-//! are copied in an order in which none is ahead of the one that it depends on. A file is unchanged
-//! whose length and time of change are those of its copy. A run that breaks off leaves each video
-//! as it was copied last, and the next run completes it.
+//! is copied into a staging folder, in which unchanged files are hard links to the earlier copy.
+//! The folder replaces the earlier copy if the record has not changed meanwhile; otherwise the
+//! video is copied again. Growing logs are copied in an order in which none is ahead of one that it
+//! depends on. A file counts as unchanged if its length and modification time are those of its
+//! copy. An interrupted run leaves each video as it was last copied, and the next run completes it.
 
 use std::{
     collections::BTreeSet,
@@ -33,7 +33,7 @@ use crate::{
 };
 
 const RECORD: &str = "video.json";
-/// Says that a folder is a backup; written at the beginning of each run, and at its end.
+/// Marks a folder as a backup; written at the beginning of each run, and at its end.
 const MARK: &str = "backup.json";
 /// Entries of the data folder that are copied, beside the archive.
 const ENTRIES: [&str; 9] = [
@@ -47,11 +47,11 @@ const ENTRIES: [&str; 9] = [
     "plugins",
     "format.json",
 ];
-/// Attempts with a video that changes again and again, and the wait between them.
+/// Attempts to copy a video that keeps changing, and the wait between them.
 const ATTEMPTS: u32 = 40;
 const WAIT: Duration = Duration::from_millis(50);
 
-/// What a backup did.
+/// Counts of a backup run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupSummary {
     /// Videos in the copy.
@@ -62,26 +62,26 @@ pub struct BackupSummary {
     pub copied_bytes: u64,
     /// Files that were there already.
     pub unchanged_files: u64,
-    /// Videos that were removed from the copy, since they are in the archive no more.
+    /// Videos that were removed from the copy, because they are no longer in the archive.
     pub removed_videos: u64,
-    /// Videos that changed all the time: the copy has them as before.
+    /// Videos that kept changing: the copy keeps its earlier state of them.
     pub busy_videos: Vec<VideoId>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Mark {
-    /// Begin of the last run.
+    /// Start of the last run.
     begun: Timestamp,
-    /// It came to its end.
+    /// Whether the last run finished.
     is_complete: bool,
 }
 
-/// Copies what changed in the data folder `data` since the last backup into `target`. `on_video` is
-/// called with the number of videos that are done, and of all.
+/// Copies all changes in the data folder `data` since the last backup into `target`. `on_video` is
+/// called with the number of finished videos, and of all.
 ///
 /// # Errors
-/// `Refused` where `target` holds something else than a backup, or lies in the data folder; `Newer`
-/// for an archive of a later release; `Io`, also of a full disk.
+/// `Refused` where `target` holds anything other than a backup, or lies in the data folder; `Newer`
+/// for an archive of a later release; `Io`, also where the disk is full.
 pub fn backup(data: &Path, target: &Path, now: Timestamp, on_video: &mut dyn FnMut(u64, u64)) -> Result<BackupSummary> {
     let disk = Disk::default();
     format::of(data)?;
@@ -97,7 +97,7 @@ pub fn backup(data: &Path, target: &Path, now: Timestamp, on_video: &mut dyn FnM
         on_video(done as u64 + 1, ids.len() as u64);
     }
     copy.remove_deleted(&from, &to)?;
-    // After the videos: ids that were deleted meanwhile are in it.
+    // After the videos, so that it covers ids that were deleted meanwhile.
     copy.optional(&from.last_id_file(), &to.last_id_file())?;
     for name in ENTRIES {
         copy.optional(&data.join(name), &target.join(name))?;
@@ -132,11 +132,11 @@ struct Copier<'a> {
     summary: BackupSummary,
 }
 
-/// What became of a file or a video.
+/// Outcome of copying a file or a video.
 #[derive(PartialEq, Eq)]
 enum Copied {
     Done,
-    /// It changed or went while it was copied.
+    /// It changed or was removed while it was copied.
     Changed,
 }
 
@@ -148,7 +148,7 @@ impl Copier<'_> {
             }
             let before = self.summary.clone();
             let copied = self.try_video(from, to, id)?;
-            // An earlier copy that was replaced, or one that was not finished.
+            // The replaced earlier copy, or an unfinished one.
             self.disk.remove(&to.staging(id))?;
             if copied == Copied::Done {
                 return Ok(());
@@ -180,7 +180,7 @@ impl Copier<'_> {
             return Ok(Copied::Changed);
         }
         if let Some(record) = &record {
-            // What was compared, whatever is there by now.
+            // The record that was compared, even if it has changed since.
             self.disk.replace(&staging.join(RECORD), record)?;
             if is_same_record {
                 self.summary.unchanged_files += 1;
@@ -198,8 +198,8 @@ impl Copier<'_> {
         Ok(Copied::Done)
     }
 
-    /// Copies a folder to `target`. Where `earlier`, an earlier copy, has the same file, it is
-    /// linked.
+    /// Copies a folder to `target`; files that are unchanged in `earlier`, an earlier copy, are
+    /// hard-linked.
     fn tree(&mut self, source: &Path, target: &Path, earlier: &Path) -> Result<Copied> {
         self.disk.create_folders(target)?;
         for path in list(source)? {
@@ -232,7 +232,7 @@ impl Copier<'_> {
         Ok(Copied::Done)
     }
 
-    /// Copies a file or a folder that need not be there.
+    /// Copies a file or a folder that may be missing.
     fn optional(&mut self, source: &Path, target: &Path) -> Result<()> {
         if source.is_dir() {
             self.tree(source, target, target)?;
@@ -244,7 +244,7 @@ impl Copier<'_> {
         Ok(())
     }
 
-    /// Removes what is in the copy of a folder and not in the folder.
+    /// Removes entries of a copied folder that the original no longer has.
     fn prune(&self, source: &Path, target: &Path) -> Result<()> {
         for path in list(target)? {
             let original = source.join(name_of(&path));
@@ -268,7 +268,8 @@ impl Copier<'_> {
     }
 }
 
-/// How many files a folder has beside the record, where its copy has the same and no other.
+/// The number of files in a folder, without those that are left out, if its copy has exactly the
+/// same; otherwise `None`.
 fn unchanged(source: &Path, copy: &Path) -> Result<Option<u64>> {
     let mut originals = list(source)?;
     originals.retain(|path| !is_left_out(&name_of(path)));
@@ -311,8 +312,9 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Deliveries are of objects; objects have embeddings, pictures, and detections that they come
-/// from. Each is written after those behind it, and copied before them.
+/// Rank of an entry in the order of copying: a log comes before those that it refers to, which are
+/// written before it. Deliveries refer to objects; objects refer to embeddings, detections and
+/// pictures.
 fn rank(name: &str) -> u8 {
     match name {
         DELIVERIES => 0,
@@ -324,8 +326,8 @@ fn rank(name: &str) -> u8 {
     }
 }
 
-/// Whether a file is one that a crash would leave and the next start remove, or the record, which
-/// is copied by itself.
+/// Whether a file is not copied with its folder: a leftover of an interrupted write, which the next
+/// start removes, or the record, which is copied separately.
 fn is_left_out(name: &str) -> bool {
     name == RECORD || name.starts_with("source.part-") || name.ends_with(".part")
 }

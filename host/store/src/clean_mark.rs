@@ -1,7 +1,7 @@
 //! Clean-shutdown mark of the index: `index.clean`, the length and CRC-32 of each of its files.
 //!
-//! Guarantees: an index is trusted only where every byte of it is as it was when it was closed.
-//! sled itself silently leaves out what it cannot read of truncated or changed files.
+//! Guarantees: an index is trusted only if no byte of it has changed since it was closed. sled
+//! itself silently drops what it cannot read in truncated or changed files.
 //!
 //! A [`CleanMark`] writes the mark when it is dropped, unless a change did not reach the index.
 
@@ -29,7 +29,7 @@ use crate::{
 
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
-    /// By their paths in the folder of the index.
+    /// Keyed by paths relative to the folder of the index.
     files: BTreeMap<String, Sum>,
 }
 
@@ -86,11 +86,11 @@ pub(crate) fn mark(disk: &Disk, data: &Path) -> Result<()> {
 /// Removes the mark, so that a crash leaves an index that is not trusted.
 pub(crate) fn unmark(disk: &Disk, data: &Path) -> Result<()> {
     disk.remove(&mark_path(data))?;
-    // Or a power cut would bring the mark back over an index that has changed since.
+    // Otherwise a power cut could bring the mark back over an index that has changed since.
     disk.sync_folder(data)
 }
 
-/// What the mark says of an index.
+/// How an index was closed, according to its mark.
 pub(crate) enum Shutdown {
     /// Every file is as it was when the index was closed.
     Clean,

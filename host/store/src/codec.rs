@@ -63,7 +63,7 @@ pub(crate) fn decode_file_value(path: &Path, bytes: &[u8]) -> Result<Value> {
 }
 
 fn verify(path: &Path, bytes: &[u8]) -> Result<()> {
-    // Release 0.1 wrote lists, too.
+    // Release 0.1 also wrote arrays, which have no checksum.
     if bytes.first() == Some(&b'[') {
         return Ok(());
     }
@@ -113,8 +113,8 @@ pub(crate) fn encode(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
     postcard::to_stdvec(value).map_err(|e| damaged(path, e))
 }
 
-/// Encodes a record and what a later release added to it. Readers of earlier releases stop before
-/// the addition.
+/// Encodes a record with the part that a later release added to it. Readers of earlier releases
+/// stop before the added part.
 pub(crate) fn encode_extended(path: &Path, value: &impl Serialize, addition: &impl Serialize) -> Result<Vec<u8>> {
     let bytes = encode(path, value)?;
     postcard::to_extend(addition, bytes).map_err(|e| damaged(path, e))
@@ -182,13 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn what_release_0_1_wrote_is_read() {
+    fn files_of_release_0_1_are_read() {
         assert_eq!(read(br#"{"a": 1}"#).unwrap(), json!({"a": 1}));
         assert_eq!(read(b"[1, 2]").unwrap(), json!([1, 2]));
     }
 
     #[test]
-    fn what_a_later_release_wrote_is_refused_by_name() {
+    fn a_later_format_is_refused_by_name() {
         let error = read(br#"{"format": 99, "a": 1}"#).unwrap_err();
         assert!(matches!(&error, StoreError::Newer { made_by, .. } if made_by == "format 99"), "{error}");
     }
@@ -200,7 +200,7 @@ mod tests {
             prop_assert_eq!(read(&encode_file(&value)).unwrap(), value);
         }
 
-        /// Whichever byte is changed: what is read is what was written, or nothing.
+        /// A file with any byte changed decodes to the value that was written, or is refused.
         #[test]
         fn a_changed_byte_is_noticed(at in any::<prop::sample::Index>(), bits in 1_u8..) {
             let value = json!({"name": "a camera", "job": 7});

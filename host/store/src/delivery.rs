@@ -1,8 +1,8 @@
 //! Delivery: the state of an object on its way to a router.
 //!
-//! Every object of a job whose spec names a router is a delivery. The truth is `objects.log` and
-//! `deliveries.log`: an object without a line in the latter is pending, otherwise its last line
-//! counts.
+//! Every object of a job whose spec names a router is a delivery. Its state is stored in
+//! `objects.log` and `deliveries.log`: an object without a line in the latter is pending, otherwise
+//! its last line counts.
 
 use jiff::Timestamp;
 use ocellus_core::ObjectId;
@@ -44,12 +44,12 @@ pub struct Delivery {
     pub reason: Option<String>,
     /// When it is attempted again, while it is retried.
     pub next_try: Option<Timestamp>,
-    /// When it was first attempted, or last taken up again by a user.
+    /// When it was first attempted, or last restarted by a user.
     pub since: Option<Timestamp>,
 }
 
 impl Delivery {
-    /// Before its first attempt.
+    /// A delivery before its first attempt.
     pub fn pending(object: ObjectId) -> Self {
         Self {
             object,

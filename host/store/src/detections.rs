@@ -1,12 +1,11 @@
-//! Detection log of a job: the detections of each frame, and the gaps in which no frames came.
+//! Detection log of a job: the detections of each frame, and the gaps in a live stream.
 //!
-//! The first record is a [`LogHeader`], each one after it a [`FrameRecord`] or a [`Gap`], all of
-//! them postcard. A gap begins with [`GAP`], where a frame has its number. A frame's tracklets
-//! follow it, and the scores of a header follow it (or its gap), where there are some, so that a
-//! log without either is what release 0.1 wrote, byte for byte.
+//! The first record is a [`LogHeader`], each later one a [`FrameRecord`] or a [`Gap`], encoded by
+//! postcard. A gap has [`GAP`] in place of a frame number. Tracklets of a frame and scores of a
+//! header, if any, are appended to the record that holds the frame or header, so that a log without
+//! them is byte for byte as release 0.1 wrote it.
 //!
-//! Guarantees: frames are numbered in ascending order over the whole log, gaps or not. A log has
-//! one writer, its job.
+//! Guarantees: frame numbers ascend over the whole log, across gaps. A log has one writer, its job.
 
 use std::path::{Path, PathBuf};
 
@@ -20,13 +19,13 @@ use crate::{
     log::{Kind, LogReader, LogWriter},
 };
 
-/// Stands where a frame has its number, which no frame reaches.
+/// Value in place of a frame number that marks a gap; no frame has this number.
 const GAP: u64 = u64::MAX;
 
-/// Beginning of a detection log: what the frames after it were detected with.
+/// Header of a detection log: how the frames after it were detected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogHeader {
-    /// Of every frame, in pixels.
+    /// Size of every frame, in pixels.
     pub frame_size: Size,
     /// Frames per second, where the source declares it.
     pub frame_rate: Option<f64>,
@@ -34,8 +33,7 @@ pub struct LogHeader {
     pub types: Vec<ObjectType>,
     /// Name and digest of each detector, and of each embedder that described detections.
     pub detectors: Vec<(String, String)>,
-    /// Scores from which on the detections of a type count; those of a type that is not here all
-    /// do.
+    /// Score thresholds by object type; all detections of a type without an entry count.
     #[serde(skip)]
     pub scores: Scores,
 }
@@ -48,26 +46,26 @@ impl LogHeader {
         Ok(Self { scores, ..header })
     }
 
-    /// Scores from which on the detections of a type count.
+    /// Score thresholds of a type.
     pub fn scores_of(&self, object_type: &ObjectType) -> ScoreThresholds {
         self.scores.iter().find(|(t, _)| t == object_type).map(|(_, scores)| *scores).unwrap_or_default()
     }
 }
 
-/// Time in which a live source was not watched, because the server was down. All tracks end here.
-/// Frame numbers and stream times continue those of the last frame before it, as if no time had
-/// passed.
+/// Time in which a live source was not recorded, because the server was down. All tracks end here.
+/// Frame numbers and stream times continue those of the last frame before the gap, as if no time
+/// had passed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
-    /// What the frames after it were detected with.
+    /// How the frames after it were detected.
     pub header: LogHeader,
     /// The server's clock when the source was opened again, in microseconds since the Unix epoch.
     pub wall_us: i64,
-    /// By object type, a number that no track before it exceeds; the tracks after it have higher
-    /// ones.
+    /// By object type, an upper bound of the track numbers before the gap; tracks after it have
+    /// higher numbers.
     pub tracks: Vec<(ObjectType, TrackId)>,
-    /// Objects of the frames before it that were never reported: the frames for their pictures were
-    /// in the memory of the server that went down.
+    /// Objects of frames before the gap that were never reported, because the frames for their
+    /// pictures were lost with the server's memory.
     pub lost: Vec<ObjectId>,
 }
 
@@ -83,7 +81,7 @@ impl Gap {
 pub enum DetectionRecord {
     /// A frame with its detections.
     Frame(FrameRecord),
-    /// No frames came for a while.
+    /// A gap before the next frame.
     Gap(Gap),
 }
 
@@ -109,7 +107,7 @@ fn frame(path: &Path, payload: &[u8]) -> Result<FrameRecord> {
 /// State of a detection log that is continued.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResumePoint {
-    /// What the frames after the last gap were detected with.
+    /// How the frames after the last gap were detected.
     pub header: LogHeader,
     /// How many gaps there are.
     pub gaps: u64,
@@ -124,7 +122,7 @@ pub struct DetectionWriter {
 }
 
 impl DetectionWriter {
-    /// Begins a log, in place of one that is there.
+    /// Begins a log, in place of an existing one.
     pub(crate) fn begin(disk: &Disk, path: PathBuf, header: &LogHeader) -> Result<Self> {
         disk.remove(&path)?;
         let (log, ()) = LogWriter::open(disk, &path, Kind::Detections, |(), _, _| Ok(()))?;
@@ -134,7 +132,7 @@ impl DetectionWriter {
         Ok(writer)
     }
 
-    /// Opens a log to continue it; `None` before it was begun.
+    /// Opens a log to continue it; `None` where it does not exist or has no header.
     pub(crate) fn resume(disk: &Disk, path: PathBuf) -> Result<Option<(Self, ResumePoint)>> {
         if LogReader::open(&path, Kind::Detections)?.is_none() {
             return Ok(None);
@@ -145,7 +143,7 @@ impl DetectionWriter {
             gaps: u64,
             last: Vec<u8>,
         }
-        // Of the records between, only gaps are decoded.
+        // Only the header, the gaps and the last frame are decoded.
         let (log, Found { header, gaps, last }) =
             LogWriter::open(disk, &path, Kind::Detections, |found: &mut Found, _, payload| {
                 if found.header.is_none() {
@@ -164,7 +162,7 @@ impl DetectionWriter {
         Ok(Some((Self { path, log }, ResumePoint { header, gaps, last })))
     }
 
-    /// Appends a frame, numbered higher than the one before.
+    /// Appends a frame, whose number is higher than that of the frame before.
     pub fn append(&mut self, frame: &FrameRecord) -> Result<()> {
         if frame.tracklets.is_empty() {
             return self.put(frame);
@@ -184,7 +182,7 @@ impl DetectionWriter {
         self.log.append(&encode_extended(&self.path, record, scores)?).map(|_| ())
     }
 
-    /// Appends a record that has no addition.
+    /// Appends a record without an added part.
     fn put(&mut self, record: &impl Serialize) -> Result<()> {
         self.log.append(&encode(&self.path, record)?).map(|_| ())
     }
@@ -195,7 +193,7 @@ impl DetectionWriter {
     }
 }
 
-/// Reads a detection log. Damaged records are skipped; a torn end ends it.
+/// Reads a detection log. Damaged records are skipped; a torn record ends the log.
 pub struct DetectionReader {
     path: PathBuf,
     log: LogReader,
@@ -214,7 +212,7 @@ impl DetectionReader {
         Ok(Some(Self { path, log, header }))
     }
 
-    /// What the frames before the first gap were detected with.
+    /// How the frames before the first gap were detected.
     pub fn header(&self) -> &LogHeader {
         &self.header
     }
@@ -275,7 +273,7 @@ mod tests {
         LogWriter::open::<()>(&Disk::default(), path, Kind::Detections, |(), _, _| Ok(())).unwrap().0
     }
 
-    /// As release 0.1 wrote logs: a header, then frames, each a record of its own.
+    /// A log of release 0.1: a header, then frames, each in a record of its own.
     fn old_log(path: &Path, frames: &[FrameRecord]) {
         let mut log = writer(path);
         log.append(&postcard::to_stdvec(&header()).unwrap()).unwrap();
@@ -286,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_and_gaps_come_back_in_their_order() {
+    fn frames_and_gaps_are_read_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("detections.log");
         old_log(&path, &[frame(0), frame(u64::MAX - 1)]);
@@ -309,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn tracklets_follow_their_frame_where_0_1_stops_reading() {
+    fn a_frame_with_tracklets_can_be_read_by_release_0_1() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("detections.log");
         let id = |frame| TrackletId { frame, place: 0 };
@@ -334,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_follow_their_header_where_0_1_stops_reading() {
+    fn a_header_with_scores_can_be_read_by_release_0_1() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("detections.log");
         let scores = |min| vec![(ObjectType::car(), ScoreThresholds { min, sure: 0.75 })];
@@ -358,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_without_gaps_is_what_0_1_wrote() {
+    fn a_log_without_gaps_equals_one_of_release_0_1() {
         let dir = tempfile::tempdir().unwrap();
         let (old, new) = (dir.path().join("old"), dir.path().join("new"));
         old_log(&old, &[frame(0), frame(1)]);

@@ -1,12 +1,12 @@
-//! Seam through which all changes of the disk go.
+//! Disk access: every change of the disk, behind a backend that tests can replace.
 //!
-//! Owns: how files are created, written, made durable, renamed and removed. All of it goes through
-//! a [`Backend`], so that a test can fail or tear any single step (`tests/faults`). What does not:
-//! sled's own files and `index/vectors`, which are rebuilt after a crash, and the bytes of a
-//! recording in progress, which is not acknowledged yet.
+//! Owns how files are created, written, made durable, renamed and removed. Each step goes through a
+//! [`Backend`], so that a test can fail or tear any single one (`tests/faults`). Exceptions: sled's
+//! own files and `index/vectors`, which are rebuilt after a crash, and the bytes of a recording in
+//! progress, which is not acknowledged yet.
 //!
-//! Guarantees: everything created here can be read by its owner alone. Nothing is durable before it
-//! is synced: a file's contents by its own sync, its name by a sync of the folder.
+//! Guarantees: everything created here can be read by its owner alone. Nothing is durable before an
+//! fsync: a file's contents by its own, its name by that of the folder.
 
 use std::{
     fmt,
@@ -27,14 +27,14 @@ const FOLDER_MODE: u32 = 0o700;
 /// The steps that change a disk, one system call each. Paths are absolute or relative to the
 /// working directory; errors are those of the system.
 pub trait Backend: fmt::Debug + Send + Sync {
-    /// Creates a file, or empties the one that is there.
+    /// Creates a file, or truncates an existing one.
     ///
     /// # Errors
     /// With `new`, `AlreadyExists` where there is one.
     fn create(&self, path: &Path, new: bool) -> io::Result<Box<dyn BackendFile>>;
-    /// Opens a file that is there for writing, as it is.
+    /// Opens an existing file for writing, without truncating it.
     fn open(&self, path: &Path) -> io::Result<Box<dyn BackendFile>>;
-    /// Creates a folder in one that is there.
+    /// Creates a folder in an existing one.
     ///
     /// # Errors
     /// `AlreadyExists` where there is one.
@@ -53,7 +53,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
 pub trait BackendFile: Write + Seek + Send + Sync {
     /// Makes the contents durable.
     fn sync(&mut self) -> io::Result<()>;
-    /// Truncates the file, or extends it by zeros, to so many bytes.
+    /// Truncates the file to `bytes` bytes, or extends it by zeros.
     fn set_len(&mut self, bytes: u64) -> io::Result<()>;
 }
 
@@ -108,7 +108,7 @@ impl BackendFile for File {
     }
 }
 
-/// Whether two files have the same length and the same time of change.
+/// Whether two files have the same length and modification time.
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     matches!((fs::metadata(one), fs::metadata(other)), (Ok(one), Ok(other)) if is_same(&one, &other))
 }
@@ -141,12 +141,12 @@ impl Disk {
         self.0.open(path).at(path)
     }
 
-    /// Creates a folder and those above it; one that is there is fine.
+    /// Creates a folder and its parents; existing ones are left as they are.
     pub(crate) fn create_folders(&self, path: &Path) -> Result<()> {
         if path.is_dir() {
             return Ok(());
         }
-        // Of a relative path, the last parent is empty.
+        // The last parent of a relative path is empty.
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             self.create_folders(parent)?;
         }
@@ -164,8 +164,8 @@ impl Disk {
         self.0.rename(from, to).at(from)
     }
 
-    /// Replaces the file at `path` by one that holds `bytes`, durably, or fails and leaves it as it
-    /// was. One caller at a time for one path.
+    /// Replaces the file at `path` durably, or fails and leaves it as it was. One caller at a time
+    /// for one path.
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let part = path.with_extension("part");
         let written = self
@@ -173,22 +173,21 @@ impl Disk {
             .and_then(|mut file| file.sync().at(&part))
             .and_then(|()| self.rename(&part, path));
         if written.is_err() {
-            // On a full disk its room is needed. Where it stays, the next replacement overwrites
-            // it.
+            // A full disk needs the space. If this fails, the next replacement overwrites the file.
             let _ = self.0.remove_file(&part);
         }
         written?;
         path.parent().map_or(Ok(()), |folder| self.sync_folder(folder))
     }
 
-    /// Writes files of one folder, durably, whatever was at their paths; not atomic, so for files
-    /// that are not read before something else names them.
+    /// Writes files into one folder durably, over existing ones. Not atomic: only for files that
+    /// are not read before a later write refers to them.
     pub(crate) fn write<'a>(&self, folder: &Path, files: impl IntoIterator<Item = (PathBuf, &'a [u8])>) -> Result<()> {
         let written = files
             .into_iter()
             .map(|(path, bytes)| Ok((self.create(&path, bytes)?, path)))
             .collect::<Result<Vec<_>>>()?;
-        // On a journaling file system, the first sync writes the others out, too.
+        // On a journaling file system, the first fsync also writes out the others.
         written.into_iter().try_for_each(|(mut file, path)| file.sync().at(path))?;
         self.sync_folder(folder)
     }
@@ -199,7 +198,7 @@ impl Disk {
         Ok(file)
     }
 
-    /// Copies a file. The contents are durable then, the name is not.
+    /// Copies a file. Its contents are durable afterwards, its name is not.
     pub(crate) fn copy(&self, from: &Path, to: &Path) -> Result<()> {
         let mut source = File::open(from).at(from)?;
         let mut copy = self.0.create(to, false).at(to)?;
@@ -207,15 +206,15 @@ impl Disk {
         copy.sync().at(to)
     }
 
-    /// Copies a file whose length or time of change is not that of `earlier`, an earlier copy, by
-    /// way of one that takes the place of what is at `to`, and links the earlier copy otherwise;
-    /// the bytes, `None` where nothing was copied. Of a file that grows, the part that was there at
-    /// the beginning. Durable only after [`Disk::sync_all`].
+    /// Hard-links `earlier`, an earlier copy, to `to` where it has the length and modification time
+    /// of `from`. Otherwise copies the file, by way of a temporary one that replaces what is at
+    /// `to`. Returns the number of bytes copied, `None` for a link. Of a growing file, only the
+    /// part that was there at the beginning is copied. Durable only after [`Disk::sync_all`].
     pub(crate) fn copy_changed(&self, from: &Path, to: &Path, earlier: &Path) -> Result<Option<u64>> {
         let source = File::open(from).at(from)?;
         let (found, part) = (source.metadata().at(from)?, to.with_extension("part"));
         let modified = found.modified().at(from)?;
-        // Not every file system has links.
+        // Not every file system has hard links.
         if fs::metadata(earlier).is_ok_and(|copy| is_same(&found, &copy))
             && (earlier == to || fs::hard_link(earlier, to).is_ok())
         {
@@ -230,14 +229,14 @@ impl Disk {
             Ok(bytes)
         })();
         if copied.is_err() {
-            // On a full disk its room is needed.
+            // A full disk needs the space.
             let _ = self.0.remove_file(&part);
         }
         copied.map(Some)
     }
 
-    /// Exchanges two folders, atomically where the file system can; elsewhere by way of `between`,
-    /// where a crash leaves what was at `there`.
+    /// Exchanges two folders, atomically where the file system supports it; otherwise by way of
+    /// `between`, where a crash may leave the folder that was at `there`.
     pub(crate) fn exchange(&self, here: &Path, there: &Path, between: &Path) -> Result<()> {
         #[cfg(target_os = "linux")]
         {
@@ -252,13 +251,13 @@ impl Disk {
         self.rename(between, here)
     }
 
-    /// Makes everything durable that was written to any disk.
+    /// Makes all writes to all file systems durable.
     pub(crate) fn sync_all(&self) {
         #[cfg(unix)]
         rustix::fs::sync();
     }
 
-    /// Removes a file, or a folder with all in it; one that is not there is fine.
+    /// Removes a file, or a folder with its contents; no error where there is none.
     pub(crate) fn remove(&self, path: &Path) -> Result<()> {
         let removed = match path.symlink_metadata() {
             Ok(found) if found.is_dir() => {
@@ -274,12 +273,12 @@ impl Disk {
         }
     }
 
-    /// Removes all that a folder holds.
+    /// Removes the contents of a folder.
     pub(crate) fn empty(&self, folder: &Path) -> Result<()> {
         fs::read_dir(folder).at(folder)?.try_for_each(|entry| self.remove(&entry.at(folder)?.path()))
     }
 
-    /// Restricts a folder to its owner; whether others could enter it before.
+    /// Restricts a folder to its owner; returns whether other users could access it before.
     pub(crate) fn restrict(&self, folder: &Path) -> Result<bool> {
         let mode = fs::metadata(folder).at(folder)?.permissions().mode();
         let open = mode & 0o077 != 0;

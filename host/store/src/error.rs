@@ -26,7 +26,7 @@ pub enum StoreError {
         /// What is wrong, as a clause for the operator.
         reason: String,
     },
-    /// A later release wrote this; it is left alone.
+    /// A later release wrote this; it is left unchanged.
     #[error("{} was made by a newer Ocellus ({made_by}) than this one, {}", path.display(), env!("CARGO_PKG_VERSION"))]
     Newer {
         /// The file, or the data folder.
@@ -66,7 +66,7 @@ impl StoreError {
     }
 }
 
-/// The error of an entry of the index that cannot be decoded.
+/// Error for an index entry that cannot be decoded.
 pub(crate) fn unreadable_entry() -> StoreError {
     let error = io::Error::new(io::ErrorKind::InvalidData, "an entry cannot be decoded");
     StoreError::Index(sled::Error::Io(error))

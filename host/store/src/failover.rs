@@ -1,17 +1,17 @@
 //! Failover of the index to memory and back.
 //!
-//! After a failed write, as on a full disk, sled refuses everything. Then an index in memory, which
-//! needs no room, takes its place at once; a thread rebuilds the one on the disk as soon as that
-//! can be written.
+//! After a failed write, as on a full disk, sled refuses all operations. Then an index in memory,
+//! which needs no disk space, takes its place; a thread rebuilds the index on disk once that can be
+//! written.
 //!
 //! Guarantees:
 //!
-//! * A query or change that fails in one index is repeated in the next: callers notice nothing but
-//!   the wait, which is that of a start.
-//! * Every change is in the index that answers afterwards: the folders are changed first, and while
-//!   an index is built from them no other is changed.
+//! * A query or change that fails in one index is repeated in the next: callers notice only the
+//!   delay, which is that of rebuilding the index.
+//! * No change is lost in between: folders are changed first, and the index is locked while another
+//!   one is built from them.
 //!
-//! The thread ends with the [`FailoverIndex`], the index after it.
+//! Dropping the [`FailoverIndex`] ends the thread, then flushes the index.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -35,8 +35,8 @@ use crate::{
     space::Space,
 };
 
-/// From the failover to the first attempt to rebuild the index on the disk; doubled for each
-/// further one.
+/// Wait between the failover and the first attempt to rebuild the index on disk; doubled after each
+/// attempt.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
@@ -47,14 +47,14 @@ pub(crate) struct FailoverIndex {
 
 struct Inner {
     folder: Folder,
-    /// Where the index is on the disk.
+    /// Path of the index on disk.
     path: PathBuf,
     /// Locked for writing while another index is built.
     index: RwLock<Index>,
-    /// The index on the disk may differ from the folders.
+    /// The index on disk may differ from the folders.
     dirty: Arc<AtomicBool>,
     closed: Mutex<bool>,
-    /// The index is in memory now, or was closed.
+    /// Signals that the index is in memory now, or was closed.
     changed: Condvar,
 }
 
@@ -73,8 +73,8 @@ impl FailoverIndex {
         Ok(Self { inner, failback: Some(failback) })
     }
 
-    /// Queries the index; a second time, after a failover, where the first fails. `query` must not
-    /// wait for a thread that waits for the index.
+    /// Queries the index; if that fails, fails over and queries again. `query` must not block on a
+    /// thread that waits for the index.
     pub(crate) fn query<R>(&self, query: impl Fn(&Index) -> Result<R>) -> Result<R> {
         let failure = {
             let index = self.inner.index.read();
@@ -87,17 +87,17 @@ impl FailoverIndex {
         query(&self.inner.index.read())
     }
 
-    /// Makes the index agree with a folder that was changed.
+    /// Applies a change of a folder to the index.
     pub(crate) fn change(&self, change: impl Fn(&Index) -> Result<()>) -> Result<()> {
         self.query(change).inspect_err(|_| self.mark_dirty())
     }
 
-    /// Set once the index on the disk may differ from the folders.
+    /// Flag that is set once the index on disk may differ from the folders.
     pub(crate) fn dirty(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.inner.dirty)
     }
 
-    /// To be called where a change of a folder failed, and may or may not be on the disk.
+    /// For failed changes of a folder, which may or may not have reached the disk.
     pub(crate) fn mark_dirty(&self) {
         self.inner.dirty.store(true, Ordering::Relaxed);
     }
@@ -118,7 +118,7 @@ impl Drop for FailoverIndex {
 }
 
 impl Inner {
-    /// Replaces the index on the disk by one in memory, unless that has happened.
+    /// Replaces the index on disk by one in memory, unless that was done already.
     fn fail_over(&self, failure: &StoreError) -> Result<()> {
         let mut index = self.index.write();
         if index.is_in_memory() {
@@ -129,7 +129,7 @@ impl Inner {
         let in_memory = Index::in_memory()?;
         recovery::rebuild(&self.folder, &in_memory, false)?;
         *index = in_memory;
-        // Frees room for everything else, before the failback can write there.
+        // Frees disk space for other files, before the failback writes there.
         self.clear_disk();
         drop(index);
         let ms = begun.elapsed().as_millis() as u64;
@@ -145,7 +145,7 @@ impl Inner {
         }
     }
 
-    /// Rebuilds the index on the disk each time it failed, until the end.
+    /// Rebuilds the index on disk after each failover, until the index is closed.
     fn run_failback(&self) {
         let (mut wait, mut back) = (FIRST_WAIT, None::<Instant>);
         let mut closed = self.closed.lock();
@@ -166,19 +166,19 @@ impl Inner {
             if self.has_room() && self.fail_back() {
                 back = Some(Instant::now());
             }
-            // All queries wait for an attempt: at most a tenth of the time goes to them.
+            // An attempt blocks all queries: attempts take at most a tenth of the time.
             wait = (wait * 2).min(MAX_WAIT).max(begun.elapsed() * 10);
             closed = self.closed.lock();
         }
     }
 
-    /// Whether an attempt, for which all queries wait, can succeed.
+    /// Whether there is enough disk space for an attempt, which blocks all queries.
     fn has_room(&self) -> bool {
         let Ok(needed) = self.index.read().room() else { return true };
         Space::of(self.folder.archive()).is_none_or(|space| space.free > needed)
     }
 
-    /// Replaces the index in memory by one on the disk; whether that succeeded.
+    /// Replaces the index in memory by one on disk; returns whether that succeeded.
     fn fail_back(&self) -> bool {
         let mut index = self.index.write();
         let build = || {

@@ -6,26 +6,26 @@
 //! archive/000/1/video.json            the record
 //!               source                the uploaded file
 //!               source.part-*         an upload in progress
-//!               source.next           the record that goes with a source being put in place
+//!               source.next           the record that takes effect with a new source
 //!               screenshot.jpg
-//!               jobs/2/plan.json      the job spec: what the job runs by
+//!               jobs/2/plan.json      the job spec
 //!                      detections.log
 //!                      objects.log
 //!                      deliveries.log
 //!                      embeddings.log
 //!                      clusters.json         the identities, once the job is over
 //!                      seal.json             digests of the files above, once the job is over
-//!                      tracks.log            boxes of tracks by time; made again where it is gone
+//!                      tracks.log            boxes of tracks by time; rebuilt where it is missing
 //!                      pictures/2-…-0.thumbnail.jpg
-//! uploads/1-0a1b2c3d4e5f6071-9000     9000 bytes for video 1, which come in several requests
+//! uploads/1-0a1b2c3d4e5f6071-9000     a resumable upload for video 1, of 9000 bytes
 //! archive/.new-1, .gone-1             videos being created and deleted
-//! *.damaged-1                         a log as it was when it was found damaged
+//! *.damaged-1                         a damaged log, as it was found
 //! index/                              sled
-//!      vectors/                       embeddings, in the files that searches read through
-//! index.clean                         digests of the files of an index that was closed
+//!      vectors/                       embeddings, in the files that a search scans
+//! index.clean                         checksums of the files of an index that was closed
 //! lock
 //! tokens.json, tokens.lock            access tokens, hashed
-//! audit.log, audit.log.1, audit.lock  who changed what
+//! audit.log, audit.log.1, audit.lock  audit log
 //! imports.json                        files that were imported
 //! ```
 
@@ -43,7 +43,7 @@ use crate::{
     error::{At, Result},
 };
 
-/// Paths in the data folder, and the disk that changes are made through. Cheap to clone.
+/// Paths in the data folder, and the disk for changes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
     archive: PathBuf,
@@ -64,12 +64,12 @@ impl Folder {
         &self.archive
     }
 
-    /// The folder of uploads that go on in another request.
+    /// The folder of resumable uploads.
     pub(crate) fn uploads(&self) -> PathBuf {
         self.archive.with_file_name("uploads")
     }
 
-    /// The folder that holds this video's, and those of the other 999 ids of its thousand.
+    /// The parent of a video's folder, shared by the 1000 ids of its thousand.
     pub(crate) fn shard(&self, id: VideoId) -> PathBuf {
         self.archive.join(format!("{:03}", id.0 / 1000))
     }
@@ -98,12 +98,12 @@ impl Folder {
         self.jobs(id.video).join(id.number.to_string())
     }
 
-    /// Where a video is created, before it is renamed into its shard.
+    /// Path at which a video is created, before it is renamed into its shard.
     pub(crate) fn staging(&self, id: VideoId) -> PathBuf {
         self.archive.join(format!(".new-{id}"))
     }
 
-    /// Where a video goes when it is deleted.
+    /// Path to which a deleted video is renamed.
     pub(crate) fn trash(&self, id: VideoId) -> PathBuf {
         self.archive.join(format!(".gone-{id}"))
     }
@@ -112,12 +112,12 @@ impl Folder {
         self.archive.join("last-id")
     }
 
-    /// The record that takes effect with the source that is being put in place.
+    /// The record that takes effect with a new source.
     pub(crate) fn next_source(&self, id: VideoId) -> PathBuf {
         self.video(id).join("source.next")
     }
 
-    /// Removes what a crash left of videos that were being created, where it can.
+    /// Removes leftovers of videos whose creation a crash interrupted; logs what it cannot remove.
     pub(crate) fn tidy(&self) -> Result<()> {
         for entry in fs::read_dir(&self.archive).at(&self.archive)? {
             let entry = entry.at(&self.archive)?;
@@ -147,6 +147,8 @@ impl Folder {
         Ok(ids)
     }
 
+    /// The record of a video; `None` where there is no such video.
+    ///
     /// # Errors
     /// `Damaged` where the record cannot be read, `Newer` where a later release wrote it.
     pub(crate) fn read(&self, id: VideoId) -> Result<Option<VideoRecord>> {

@@ -2,7 +2,7 @@
 //!
 //! `format.json` says in which format the folder is and which release wrote it last. A folder
 //! without it is of release 0.1, format 1, or new. Files have formats of their own (see `codec` and
-//! `log`): a step need not rewrite what can still be read.
+//! `log`): a migration need not rewrite files that can still be read.
 //!
 //! Guarantees: a folder of any earlier format is brought to [`FORMAT`] by [`migrate`], step by
 //! step; each step may be interrupted by a crash and run again. A folder of a later format is

@@ -1,10 +1,10 @@
 //! Ledger of video ids: allocates new ones, remembers deleted ones.
 //!
 //! Owns: `archive/last-id`, the highest id that was ever deleted, and the empty folders
-//! `archive/.gone-ID` that stand for deleted ids which are not in it yet.
+//! `archive/.gone-ID` that mark deleted ids which are not yet in it.
 //!
-//! Guarantees: no id is given twice, through a crash, a full disk or concurrent deletions. Deleting
-//! needs no room: the folder that stands for the id is the video's own, emptied and renamed.
+//! Guarantees: no id is used twice, despite crashes, a full disk and concurrent deletions. Deleting
+//! needs no disk space: the folder that marks the id is the video's own, emptied and renamed.
 
 use std::{
     fs,
@@ -23,15 +23,15 @@ use crate::{
     folder::Folder,
 };
 
-/// How far ids jump where the highest one is not known any more.
+/// Distance by which ids jump where the highest one is no longer known.
 const JUMP: u64 = 1_000_000;
 
 pub(crate) struct IdAllocator {
     folder: Folder,
     next: AtomicU64,
-    /// What `last-id` has to hold at least, since the start.
+    /// Lower bound for the value in `last-id`, determined at startup.
     least: u64,
-    /// What `last-id` holds.
+    /// The value in `last-id`.
     last_id: Mutex<u64>,
 }
 
@@ -64,29 +64,29 @@ impl IdAllocator {
     pub(crate) fn allocate(&self) -> VideoId {
         loop {
             let id = VideoId(self.next.fetch_add(1, Ordering::Relaxed));
-            // The folder may exist and not be in the index.
+            // A folder may exist that is not in the index.
             if !self.folder.video(id).exists() {
                 return id;
             }
         }
     }
 
-    /// Retires the id of a deleted video: removes what its folder, now at `.gone-ID`, holds, and
-    /// makes sure that the id is never given again.
+    /// Retires the id of a deleted video: empties its folder, now at `.gone-ID`, and makes sure
+    /// that the id is never used again.
     pub(crate) fn retire(&self, id: VideoId) -> Result<()> {
         let gone = self.folder.trash(id);
         self.folder.disk().empty(&gone)?;
-        // Without room to write `last-id`, the empty folder stays in its place.
+        // Where `last-id` cannot be written, the empty folder stays to mark the id.
         if self.raise(id.0) { self.folder.disk().remove(&gone) } else { Ok(()) }
     }
 
-    /// Makes `last-id` hold at least `id`; whether it does.
+    /// Raises the value in `last-id` to at least `id`; returns whether it is.
     fn raise(&self, id: u64) -> bool {
         let mut last_id = self.last_id.lock();
         if *last_id >= id {
             return true;
         }
-        // Ids that were skipped because the highest was not known are never given either.
+        // Ids that were skipped because the highest was not known are never used either.
         let highest = id.max(self.least);
         match self.folder.disk().replace(&self.folder.last_id_file(), &line(highest)) {
             Ok(()) => {
@@ -94,7 +94,7 @@ impl IdAllocator {
                 true
             }
             Err(error) => {
-                debug!("the id {id} is kept by an empty folder: {error}");
+                debug!("an empty folder still marks the deleted id {id}: {error}");
                 false
             }
         }

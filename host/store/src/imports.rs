@@ -15,20 +15,20 @@ use crate::{
     error::{At, Result},
 };
 
-/// A file that was imported, as it was then.
+/// An imported file, as it was at the time of the import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedFile {
     /// Its length.
     pub bytes: u64,
-    /// When it was changed last, in nanoseconds since the Unix epoch.
+    /// Its modification time, in nanoseconds since the Unix epoch.
     pub modified_ns: i64,
-    /// Id of the video that was made of it.
+    /// Id of the video that was created from it.
     pub video: u64,
-    /// All of it is in the archive.
+    /// Whether all of it is in the archive.
     pub is_done: bool,
 }
 
-/// The files by their paths within the folder.
+/// Imported files, by their paths within the folder.
 #[derive(Debug)]
 pub struct ImportList {
     path: PathBuf,
@@ -56,15 +56,15 @@ impl ImportList {
         Ok(Self { path, disk: Disk::default(), contents })
     }
 
-    /// What is known of a file.
+    /// The entry of a file; `None` where it was not imported.
     pub fn get(&self, name: &str) -> Option<ImportedFile> {
         self.contents.files.get(name).copied()
     }
 
-    /// Writes down a file, durably.
+    /// Records a file, durably.
     ///
     /// # Errors
-    /// `Io`: then it is known until the end of the process alone.
+    /// `Io`: then the entry is lost when the process ends.
     pub fn set(&mut self, name: &str, file: ImportedFile) -> Result<()> {
         self.contents.files.insert(name.to_owned(), file);
         self.disk.replace(&self.path, &encode_file(&self.contents))

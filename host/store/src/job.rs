@@ -1,8 +1,8 @@
 //! Open job of a video: the writers of its logs, its spec, its pictures.
 //!
-//! Guarantees: all clones of a job share the writers of its logs; only the detection log is opened
-//! by the pipeline, once for each run. Objects are numbered from 0 in the order in which they were
-//! appended. Ends with its last clone.
+//! Guarantees: all clones of a job share the writers of its logs, except that of the detection log,
+//! which the pipeline opens once for each run. Objects are numbered from 0 in the order in which
+//! they were appended. Closed with its last clone.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -39,7 +39,7 @@ pub(crate) type WeakJob = Weak<Inner>;
 pub(crate) struct Inner {
     archive: Arc<Shared>,
     id: JobId,
-    /// Every object is a delivery.
+    /// Whether its objects are delivered.
     has_router: bool,
     objects: Mutex<Objects>,
     deliveries: Mutex<LogWriter>,
@@ -53,7 +53,8 @@ struct Objects {
 }
 
 impl Job {
-    /// With the lock of its video held. Rebuilds the index of the job where a log was damaged.
+    /// The caller holds the lock of its video. Rebuilds the index of the job where a log was
+    /// damaged.
     pub(crate) fn open(archive: &Arc<Shared>, id: JobId) -> Result<Self> {
         let (folder, disk) = (&archive.folder, archive.folder.disk());
         let has_router = job_files::has_router(&job_files::spec(folder, id)?);
@@ -112,7 +113,7 @@ impl Job {
         self.0.id
     }
 
-    /// What the job runs by.
+    /// The job spec, by which the job runs.
     ///
     /// # Errors
     /// `Damaged` where the spec cannot be read.
@@ -120,10 +121,10 @@ impl Job {
         job_files::spec(&self.0.archive.folder, self.0.id)
     }
 
-    /// Begins the detection log, in place of one that is there.
+    /// Begins the detection log, in place of an existing one.
     ///
     /// # Errors
-    /// `Io`, also of a full disk.
+    /// `Io`, also where the disk is full.
     pub fn begin_detections(&self, header: &LogHeader) -> Result<DetectionWriter> {
         DetectionWriter::begin(self.0.archive.folder.disk(), self.file(DETECTIONS), header)
     }
@@ -131,7 +132,7 @@ impl Job {
     /// Opens the detection log to continue it; `None` before it was begun.
     ///
     /// # Errors
-    /// `Damaged` where a record is none of a detection log, `Newer` where a later release wrote it.
+    /// `Damaged` where a record cannot be decoded, `Newer` where a later release wrote it.
     pub fn resume_detections(&self) -> Result<Option<(DetectionWriter, ResumePoint)>> {
         DetectionWriter::resume(self.0.archive.folder.disk(), self.file(DETECTIONS))
     }
@@ -144,15 +145,15 @@ impl Job {
         DetectionReader::open(self.file(DETECTIONS))
     }
 
-    /// Begins the file of tracks, in place of one that is there.
+    /// Begins the file of tracks, in place of an existing one.
     ///
     /// # Errors
-    /// `Io`, also of a full disk.
+    /// `Io`, also where the disk is full.
     pub fn begin_tracks(&self) -> Result<TrackWriter> {
         TrackWriter::begin(self.0.archive.folder.disk(), self.file(TRACKS))
     }
 
-    /// Removes the file of tracks, which can be made again once the job is over.
+    /// Removes the file of tracks, which can be rebuilt once the job is over.
     ///
     /// # Errors
     /// `Io`.
@@ -160,7 +161,7 @@ impl Job {
         self.0.archive.folder.disk().remove(&self.file(TRACKS))
     }
 
-    /// The objects in the archive, in the order in which they were made, read one at a time.
+    /// The objects in the archive, in order of creation, read one at a time.
     ///
     /// # Errors
     /// `Newer` where a later release wrote the log; an item is `Damaged` where it cannot be
@@ -170,12 +171,13 @@ impl Job {
         Ok(objects.map(|object| object.map(|(_, object)| object)))
     }
 
-    /// Puts objects into the archive: their pictures, then their records, durably, and with no more
-    /// syncs for many than for one. Returns those that were not there yet, with their numbers; one
-    /// that is there already stays as it is.
+    /// Adds objects to the archive, durably: their pictures, then their records. Many objects take
+    /// no more fsyncs than one. Returns the new ones with their numbers; one that is already there
+    /// is left unchanged.
     ///
     /// # Errors
-    /// `Io`, also of a full disk: then none of them is there, and they can be appended again.
+    /// `Io`, also where the disk is full: then none of them is there, and they can be appended
+    /// again.
     pub fn append_objects<'a>(&self, objects: &'a [NewObject]) -> Result<Vec<(&'a ObjectId, u32)>> {
         let mut kept = self.0.objects.lock();
         let mut seen = HashSet::new();
@@ -189,8 +191,7 @@ impl Job {
         folder.disk().write(&pictures_folder(folder, self.0.id), files.into_iter().flatten())?;
         let index = &self.0.archive.index;
         let logged = stored.iter().map(|object| kept.log.append(&to_json(object))).collect::<Result<Vec<_>>>();
-        // After a failure some may be in the log once the server has crashed: none was
-        // acknowledged.
+        // After this failure and a crash, some may be found in the log: none was acknowledged.
         let offsets =
             logged.and_then(|offsets| kept.log.sync().map(|()| offsets)).inspect_err(|_| index.mark_dirty())?;
         // Numbered before anything else can fail: they are in the log.
@@ -217,7 +218,7 @@ impl Job {
         counts
     }
 
-    /// By object type, the highest track that there is an object of.
+    /// By object type, the highest track number of an object.
     pub fn highest_tracks(&self) -> BTreeMap<ObjectType, TrackId> {
         let mut highest = BTreeMap::new();
         for id in self.0.objects.lock().numbers.keys() {
@@ -232,11 +233,11 @@ impl Job {
         self.0.objects.lock().numbers.contains_key(object)
     }
 
-    /// Keeps embeddings, durably. An embedding without an object is not found: append those of
-    /// objects before the objects.
+    /// Stores embeddings, durably. A search finds an embedding only once its object exists: append
+    /// embeddings before their objects.
     ///
     /// # Errors
-    /// `Io`, also of a full disk.
+    /// `Io`, also where the disk is full.
     pub fn append_embeddings(&self, embeddings: &[Embedding]) -> Result<()> {
         let path = self.file(EMBEDDINGS);
         let mut log = self.0.embeddings.lock();
@@ -254,11 +255,11 @@ impl Job {
             .change(|index| embeddings.iter().try_for_each(|embedding| index.objects.put_embedding(embedding)))
     }
 
-    /// Keeps the identities among the objects, durably, in place of those before. Does nothing once
-    /// the job is not its video's current one.
+    /// Stores the identities among the objects, durably, in place of earlier ones. Does nothing if
+    /// the job is no longer its video's current one.
     ///
     /// # Errors
-    /// `Io`, also of a full disk; `Damaged` where the video's record cannot be read.
+    /// `Io`, also where the disk is full; `Damaged` where the video's record cannot be read.
     pub fn save_clusters(&self, clusters: &[Cluster]) -> Result<()> {
         let archive = &self.0.archive;
         archive.if_current(self.0.id, || {
@@ -267,11 +268,11 @@ impl Job {
         })
     }
 
-    /// Records how far a delivery has come, durably. Does nothing once the job is not its video's
-    /// current one, nor for an object that is not in the archive.
+    /// Records the state of a delivery, durably. Does nothing if the job is no longer its video's
+    /// current one, or the object is not in the archive.
     ///
     /// # Errors
-    /// `Io`, also of a full disk; `Damaged` where the video's record cannot be read.
+    /// `Io`, also where the disk is full; `Damaged` where the video's record cannot be read.
     pub fn record_delivery(&self, delivery: &Delivery) -> Result<()> {
         self.0.archive.if_current(self.0.id, || {
             let Some(number) = self.0.objects.lock().numbers.get(&delivery.object).copied() else { return Ok(()) };
@@ -284,18 +285,19 @@ impl Job {
         })
     }
 
-    /// Changes the router of a job that has one: what is not delivered yet goes to `url`. Does
-    /// nothing once the job is not its video's current one.
+    /// Changes the router of a job that has one: deliveries that are not final go to `url`. Does
+    /// nothing if the job is no longer its video's current one.
     ///
     /// # Errors
-    /// `Io`, also of a full disk; `Damaged` where the spec or the video's record cannot be read.
+    /// `Io`, also where the disk is full; `Damaged` where the spec or the video's record cannot be
+    /// read.
     pub fn set_router(&self, url: &str) -> Result<()> {
         let archive = &self.0.archive;
         archive.if_current(self.0.id, || {
             let mut spec = self.spec()?;
             let folder = &archive.folder;
-            // A spec of release 0.1 says that its job need not have a seal. The one written below
-            // does not: seal the job first.
+            // A job with a spec of release 0.1 need not have a seal. The spec that is written below
+            // is of this release: seal the job first.
             if job_seal::read(folder, self.0.id)?.is_none() && folder.read(self.0.id.video)?.is_some_and(|v| v.finished)
             {
                 job_seal::write(folder, self.0.id)?;

@@ -1,4 +1,4 @@
-//! Files of a job's folder: their names, and readers of what they hold.
+//! Files of a job's folder: their names and readers.
 //!
 //! Reading needs no lock: it may happen while the job appends.
 
@@ -23,14 +23,14 @@ pub(crate) const DETECTIONS: &str = "detections.log";
 pub(crate) const OBJECTS: &str = "objects.log";
 pub(crate) const DELIVERIES: &str = "deliveries.log";
 pub(crate) const EMBEDDINGS: &str = "embeddings.log";
-/// Can be made again from the others.
+/// Can be rebuilt from the others.
 pub(crate) const TRACKS: &str = "tracks.log";
 pub(crate) const CLUSTERS: &str = "clusters.json";
 /// The logs that every job has from its beginning.
 pub(crate) const LOGS: [(&str, Kind); 3] =
     [(OBJECTS, Kind::Objects), (DELIVERIES, Kind::Deliveries), (EMBEDDINGS, Kind::Embeddings)];
 
-/// The key of a spec that says where objects are posted to.
+/// Key in a spec for the URL that objects are posted to.
 pub(crate) const ROUTER_URL: &str = "router_url";
 
 pub(crate) fn spec(folder: &Folder, job: JobId) -> Result<Value> {
@@ -43,7 +43,7 @@ pub(crate) fn has_router(spec: &Value) -> bool {
     spec.get(ROUTER_URL).is_some_and(Value::is_string)
 }
 
-/// The objects of a job, each with the offset of its record, in the order in which they were made.
+/// The objects of a job, each with the offset of its record, in order of creation.
 pub(crate) fn objects(
     folder: &Folder,
     job: JobId,
@@ -68,13 +68,13 @@ pub(crate) struct ObjectReader {
 }
 
 impl ObjectReader {
-    /// `None` where the job has no log.
+    /// Opens the log of a job; `None` where it has none.
     pub(crate) fn open(folder: &Folder, job: JobId) -> Result<Option<Self>> {
         let path = folder.job(job).join(OBJECTS);
         Ok(LogReader::open(&path, Kind::Objects)?.map(|log| Self { path, log }))
     }
 
-    /// `None` where there is no whole record.
+    /// The object at an offset; `None` where there is no whole record.
     pub(crate) fn at(&mut self, offset: u64) -> Result<Option<ObjectRecord>> {
         self.log.seek(offset)?;
         self.log.record_here()?.map(|payload| parse(&self.path, &payload)).transpose()
@@ -92,7 +92,7 @@ pub(crate) fn last_deliveries(folder: &Folder, job: JobId) -> Result<HashMap<Obj
         .collect()
 }
 
-/// The embeddings of a job, in the order in which they were kept.
+/// The embeddings of a job, in the order in which they were stored.
 pub(crate) fn embeddings(folder: &Folder, job: JobId) -> Result<impl Iterator<Item = Result<Embedding>> + use<>> {
     let path = folder.job(job).join(EMBEDDINGS);
     Ok(records(&path, Kind::Embeddings)?.map(move |record| {

@@ -1,35 +1,35 @@
 //! Archive of videos in a folder, and the index over it.
 //!
-//! Owns: everything under the data folder but the admin token. **The folders are the truth**: what
-//! was acknowledged is in a file that was fsynced, in a folder that was fsynced. **sled is an
-//! index**: it answers queries, holds nothing that the folders do not say, and is rebuilt whenever
-//! it was not closed cleanly, has changed since, or is missing.
+//! Owns: everything under the data folder except the admin token. **The folders are the truth**: an
+//! acknowledged write is in an fsynced file in an fsynced folder. **sled is an index**: it answers
+//! queries, all it holds can be derived from the folders, and it is rebuilt whenever it was not
+//! closed cleanly, has changed since, or is missing.
 //!
 //! Guarantees: an acknowledged write survives a crash and a power cut; a crash in the middle of a
-//! write leaves the state before or after it. Ids are never used twice. A damaged file costs what
-//! it holds and nothing else: it is logged, kept as it is, and nothing beside it is affected. A
-//! list without filters costs as much as its page; a filter reads a summary of each video between
-//! two pages. One process at a time: the folder is locked.
+//! write leaves the state before or after it. Ids are never used twice. A damaged file loses its
+//! own contents and nothing else: it is logged and kept as it is. A list without filters costs as
+//! much as its page; a filter reads a summary of each video between two pages. One process at a
+//! time: the folder is locked.
 //!
 //! Synchronous: callers choose the thread. Errors: [`StoreError`].
 //!
 //! ```text
-//! check, backup                    the archive compared with itself; copied while it is in use
+//! check, backup                    consistency check; copy of an archive in use
 //! source, identities, lists        uploads; similarity search; pages
 //! archive                          videos, their jobs, the queue
-//! tokens, audit, imports           who may use the API; who changed what; imported files
-//! opening, format                  from a folder to an archive; migration
+//! tokens, audit, imports           access tokens; audit log; imported files
+//! opening, format                  opening an archive; migration
 //! job                              a job, open for writing
 //! shared                           folder, index, ids and locks of an open archive
-//! failover, clean_mark, ids        the index on the disk or in memory; whether it is trusted
+//! failover, clean_mark, ids        index on disk or in memory; clean-shutdown mark; video ids
 //! recovery                         after a crash: repair, rebuilding of the index
 //! index                            the trees that answer queries
 //! stored, job_seal                 a job, read only; digests of its files
-//! job_files, detections, tracks    what a job's files hold
-//! objects, query, delivery         values that callers pass and get
-//! observer                         who is told of what was written
-//! folder, log                      where files lie; append-only files
-//! codec, disk, space               bytes of files; all changes of the disk; its room
+//! job_files, detections, tracks    contents of a job's files
+//! objects, query, delivery         types of arguments and results
+//! observer                         callback for writes
+//! folder, log                      paths; append-only files
+//! codec, disk, space               encoding of files; all changes of the disk; free space
 //! error
 //! ```
 //! Imports run down that list.

@@ -33,7 +33,7 @@ impl Archive {
         self.shared().index.query(|index| count(index, filter))
     }
 
-    /// The videos that match, in no order of a list.
+    /// The videos that match.
     pub fn video_ids(&self, filter: &VideoFilter) -> Result<BTreeSet<VideoId>> {
         self.shared().index.query(|index| {
             let mut ids = BTreeSet::new();
@@ -44,7 +44,7 @@ impl Archive {
         })
     }
 
-    /// A page of the objects of a video's job, in the order in which they were made.
+    /// A page of the objects of a video's job, in order of creation.
     ///
     /// # Errors
     /// `NoVideo`; `BadCursor` for a cursor of another list.
@@ -75,7 +75,7 @@ impl Archive {
         Ok(found.into_iter().next().filter(|o| o.id == *id))
     }
 
-    /// Those of these objects of a job that are there, read in one go.
+    /// The objects of a job with these ids, without those that do not exist; opens the log once.
     ///
     /// # Errors
     /// As [`Archive::object`].
@@ -86,7 +86,7 @@ impl Archive {
         job_files::objects_at(&self.shared().folder, job, &offsets)
     }
 
-    /// A page of the deliveries of a video's job, in the order in which their objects were made.
+    /// A page of the deliveries of a video's job, in the order in which their objects were created.
     ///
     /// # Errors
     /// `BadCursor` for a cursor of another list.
@@ -101,20 +101,19 @@ impl Archive {
         })
     }
 
-    /// How far an object's delivery has come; `None` where there is no such object, or no router.
+    /// The delivery of an object; `None` where there is no such object, or no router.
     pub fn delivery(&self, id: &ObjectId) -> Result<Option<Delivery>> {
         self.shared().index.query(|index| index.delivery(id))
     }
 
-    /// Objects that are still to be delivered, of one video or of all, with their numbers among the
-    /// objects of their job; by video and number.
+    /// Objects whose delivery is not final, of one video or of all, with their numbers within their
+    /// jobs; ordered by video and number.
     pub fn undelivered(&self, video: Option<VideoId>) -> Result<Vec<(ObjectId, u32)>> {
         let numbered = |item: Result<(Vec<u8>, ObjectId)>| item.and_then(|(key, id)| Ok((id, number_of(&key)?)));
         self.shared().index.query(|index| index.deliveries.pending(video).map(numbered).collect())
     }
 
-    /// The number of an object among those of its job, from 0; `None` where there is no such
-    /// object.
+    /// The number of an object within its job, from 0; `None` where there is no such object.
     pub fn number(&self, id: &ObjectId) -> Result<Option<u32>> {
         self.shared().index.query(|index| index.objects.key(id)?.map(|key| number_of(&key)).transpose())
     }
@@ -206,7 +205,7 @@ fn bounds<'a>(from: Option<&'a [u8]>, to: Option<&'a [u8]>) -> (std::ops::Bound<
     (from.map_or(Unbounded, Excluded), to.map_or(Unbounded, Excluded))
 }
 
-/// Filter, prepared once for all videos.
+/// A filter, prepared once for all videos.
 struct Matcher<'a> {
     filter: &'a VideoFilter,
     name: Option<String>,
@@ -240,7 +239,7 @@ impl<'a> Matcher<'a> {
             && (f.created_within.is_empty() || f.created_within.iter().any(|r| r.contains(&created)))
     }
 
-    /// Keys of the ordering by creation date between which all matches lie.
+    /// Keys between which all matches lie in the ordering by creation date.
     fn created_range(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
         let earliest = self.filter.created.iter().filter_map(|c| match c {
             Condition::After(t) | Condition::From(t) => Some(*t),

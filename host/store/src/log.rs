@@ -3,14 +3,15 @@
 //! ```text
 //! "OCLOG" kind(1) version(2)  { length(4) crc32(4) payload(length) }*      numbers little-endian
 //! ```
-//! The checksum is of length and payload: a file system may leave zeros where it had no time to
-//! write, and those are no record.
+//! The checksum covers the length, too, so that zeros, which a file system may leave where it had
+//! no time to write, are not a record.
 //!
-//! Guarantees: what a reader yields was written, whole and in order. Bytes that are no record are
-//! either a **torn end**, followed by none, as a crash leaves it, or **damage**, followed by
-//! others. A reader skips damage and counts it. A writer truncates a torn end before it appends,
-//! and never damage: it sets the file aside as it is, and continues in a copy that has all records
-//! that can be read. After a failed write the log ends where it was last synced.
+//! Guarantees: a reader yields only records that were written, whole and in order. Bytes that are
+//! not a record are either a **torn end**, as a crash leaves it, with no record after it, or
+//! **damage**, with records after it. A reader skips damage and counts it. A writer truncates a
+//! torn end before it appends, but never damage: it sets the damaged file aside and continues in a
+//! copy with all records that can be read. After a failed write the log ends where it was last
+//! synced.
 
 use std::{
     fs::File,
@@ -26,16 +27,17 @@ use crate::{
 };
 
 const MAGIC: &[u8; 5] = b"OCLOG";
-/// Version of the framing and of what records hold. 2 since release 0.1.
+/// Version of the framing and of the payloads; 2 since release 0.1.
 const VERSION: u16 = 2;
-/// Bytes of a log before its first record.
+/// Length of the header of a log, in bytes.
 const HEAD: u64 = 8;
-/// Bytes of a record before its payload.
+/// Length of the header of a record, in bytes.
 const FRAME: u64 = 8;
-/// Bytes of the longest payload: a frame with a hundred thousand boxes. A longer one is damage.
+/// Greatest length of a payload in bytes: a frame with a hundred thousand boxes. A greater one is
+/// damage.
 const LONGEST: u32 = 64 << 20;
-/// Bytes that are checksummed at most in search of the records after damage: random bytes look like
-/// the head of a long record now and then.
+/// Greatest number of bytes that are checksummed in search of the records after damage: random
+/// bytes sometimes look like the header of a long record.
 const SEARCH: u64 = 2 << 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +67,9 @@ fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
 /// Bytes that a reader skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unread {
-    /// Bytes that are no record and are followed by records.
+    /// Bytes that are not a record, with records after them.
     pub damaged: u64,
-    /// Bytes at the end that are no record.
+    /// Bytes at the end that are not a record.
     pub torn: u64,
 }
 
@@ -83,7 +85,7 @@ pub(crate) struct LogReader {
 }
 
 impl LogReader {
-    /// `None` where there is no such file, or one that ends within its head.
+    /// Opens a log; `None` where there is no such file, or one that is shorter than its header.
     pub(crate) fn open(path: &Path, kind: Kind) -> Result<Option<Self>> {
         let file = match File::open(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
@@ -108,24 +110,24 @@ impl LogReader {
                 });
             }
         }
-        // A damaged head costs no record.
+        // A damaged header of the log loses no record.
         let unread = Unread { damaged: if found == expected { 0 } else { HEAD }, torn: 0 };
         Ok(Some(Self { path: path.to_path_buf(), file, offset: HEAD, length, unread, search: SEARCH }))
     }
 
-    /// Goes to a record by its offset.
+    /// Seeks to a record by its offset.
     pub(crate) fn seek(&mut self, offset: u64) -> Result<()> {
         self.file.seek(SeekFrom::Start(offset)).at(&self.path)?;
         self.offset = offset;
         Ok(())
     }
 
-    /// Where the record ends that was read last.
+    /// End of the record that was read last.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Where the record begins that was read last.
+    /// Beginning of the record `last`, which was read last.
     pub(crate) fn begin_of(&self, last: &[u8]) -> u64 {
         self.offset.saturating_sub(FRAME + last.len() as u64)
     }
@@ -135,7 +137,7 @@ impl LogReader {
         self.unread
     }
 
-    /// The record at the present offset; `None` where there is none.
+    /// The record at the current offset; `None` where there is none.
     pub(crate) fn record_here(&mut self) -> Result<Option<Vec<u8>>> {
         let left = self.length.saturating_sub(self.offset);
         if left < FRAME {
@@ -160,7 +162,7 @@ impl LogReader {
         Ok(Some(payload))
     }
 
-    /// Fills `bytes`; whether there were enough. A writer on a full disk may truncate the file
+    /// Fills `bytes`; returns whether the file had enough. A writer on a full disk may truncate it
     /// while others read.
     fn fill(&mut self, bytes: &mut [u8]) -> Result<bool> {
         match self.file.read_exact(bytes) {
@@ -169,7 +171,7 @@ impl LogReader {
         }
     }
 
-    /// The next record that can be read, damage skipped.
+    /// The next record that can be read; damage is skipped.
     pub(crate) fn next_record(&mut self) -> Result<Option<Vec<u8>>> {
         let begin = self.offset;
         if let Some(payload) = self.record_here()? {
@@ -189,9 +191,9 @@ impl LogReader {
         }
     }
 
-    /// Where the first record after `begin` begins; there is none at `begin` itself.
+    /// Offset of the first record after `begin`, at which there is none.
     fn find_after(&mut self, begin: u64) -> Result<Option<u64>> {
-        /// Bytes that are searched without reading again.
+        /// Bytes that are read and searched at once.
         const WINDOW: u64 = 1 << 20;
         let mut at = begin + 1;
         while at + FRAME <= self.length {
@@ -234,14 +236,13 @@ pub(crate) fn records(path: &Path, kind: Kind) -> Result<impl Iterator<Item = Re
     }))
 }
 
-/// Appends records, which are durable after [`LogWriter::sync`]; dropped, it writes out what it
-/// has.
+/// Appends records, which are durable after [`LogWriter::sync`]; dropping it flushes its buffer.
 pub(crate) struct LogWriter {
     path: PathBuf,
     disk: Disk,
     file: BufWriter<Box<dyn BackendFile>>,
     offset: u64,
-    /// Where it was last synced.
+    /// End of the log when it was last synced.
     synced: u64,
     /// A write failed: the file has to be truncated to `synced`.
     torn: bool,
@@ -249,8 +250,8 @@ pub(crate) struct LogWriter {
 }
 
 impl LogWriter {
-    /// Opens or begins a log, its torn end truncated; `each` folds the records that are there, with
-    /// the offset of each, into a state.
+    /// Opens or begins a log and truncates a torn end; `each` folds the existing records, with the
+    /// offset of each, into a state.
     pub(crate) fn open<S: Default>(
         disk: &Disk,
         path: &Path,
@@ -273,12 +274,12 @@ impl LogWriter {
             }
             if reader.unread.damaged > 0 || reader.search == 0 {
                 let set_aside = Some(keep_readable(disk, path, kind, &sound)?);
-                // From the beginning: the records lie elsewhere now.
+                // From the beginning: the records have new offsets.
                 return Self::open(disk, path, kind, each).map(|(log, state)| (Self { set_aside, ..log }, state));
             }
         }
         if end == 0 {
-            // No log yet, or one that ends within its head.
+            // No log yet, or one that is shorter than its header.
             disk.replace(path, &empty(kind))?;
             (end, length) = (HEAD, HEAD);
         }
@@ -300,7 +301,7 @@ impl LogWriter {
         Ok((log, state))
     }
 
-    /// The copy of the file as it was, if it was damaged when it was opened.
+    /// The copy of the damaged file, if the log was damaged when it was opened.
     pub(crate) fn set_aside(&self) -> Option<&Path> {
         self.set_aside.as_deref()
     }
@@ -320,11 +321,11 @@ impl LogWriter {
     }
 
     /// Truncates the log after a failure, at once if possible: the next to open it must not find
-    /// more than was synced.
+    /// unsynced records.
     fn roll_back_on_error(&mut self, outcome: std::io::Result<()>) -> Result<()> {
         self.torn = outcome.is_err();
         if let Err(error) = self.roll_back() {
-            debug!("{error}; it is tried again before anything else is written there");
+            debug!("{error}; truncating the log is tried again before the next write");
         }
         outcome.at(&self.path)
     }
@@ -335,7 +336,7 @@ impl LogWriter {
             return Ok(());
         }
         let file = self.disk.open(&self.path)?;
-        // `into_parts` discards what could not be written out.
+        // `into_parts` discards the unwritten buffer.
         let (_, _) = std::mem::replace(&mut self.file, BufWriter::with_capacity(1 << 16, file)).into_parts();
         self.file.get_mut().set_len(self.synced).at(&self.path)?;
         self.file.seek(SeekFrom::Start(self.synced)).at(&self.path)?;
@@ -343,7 +344,7 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Lets readers see all that was appended, which is not durable yet.
+    /// Lets readers see all appended records, which are not durable yet.
     pub(crate) fn write_out(&mut self) -> Result<()> {
         self.roll_back()?;
         let written = self.file.flush();
@@ -361,7 +362,7 @@ impl LogWriter {
     }
 }
 
-/// Truncates the torn end that a crash left; damage is left as it is.
+/// Truncates a torn end that a crash left; leaves damage as it is.
 pub(crate) fn truncate_torn_end(disk: &Disk, path: &Path, kind: Kind) -> Result<()> {
     let Some(mut reader) = LogReader::open(path, kind)? else { return Ok(()) };
     while reader.next_record()?.is_some() {}
@@ -372,8 +373,8 @@ pub(crate) fn truncate_torn_end(disk: &Disk, path: &Path, kind: Kind) -> Result<
     file.set_len(reader.offset()).and_then(|()| file.sync()).at(path)
 }
 
-/// Replaces a damaged log by one with the records at `sound`; returns where the damaged one is
-/// kept.
+/// Replaces a damaged log by one with the records in the ranges `sound`; returns the path at which
+/// the damaged one is kept.
 fn keep_readable(disk: &Disk, path: &Path, kind: Kind, sound: &[std::ops::Range<u64>]) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = (1..)

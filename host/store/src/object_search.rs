@@ -1,7 +1,8 @@
-//! Lists of objects of one, several or all videos, filtered by what their records say.
+//! Lists of objects of one, several or all videos, filtered by the objects' records.
 //!
-//! Videos and types are read from the index. Whatever else is asked of an object is in its record,
-//! which is read from the log of its job: a page costs as much as what lies between its matches.
+//! Videos and types are read from the index. All other conditions are tested on an object's record,
+//! which is read from the log of its job: the cost of a page grows with the number of objects
+//! between its matches.
 
 use std::{collections::BTreeSet, iter};
 
@@ -15,15 +16,14 @@ use crate::{
     query::{Cursor, Page, page},
 };
 
-/// Page of the objects of several videos, in the order of videos and, within one, in that in which
-/// they were made.
+/// Page of the objects of several videos, in the order of videos and, within one, of creation.
 #[derive(Clone, Debug)]
 pub struct ObjectSearch {
-    /// Of these videos; `None` for all.
+    /// The videos whose objects are listed; `None` for all.
     pub videos: Option<BTreeSet<VideoId>>,
     /// Any of these; empty for all.
     pub types: Vec<ObjectType>,
-    /// The last first.
+    /// Whether the last come first.
     pub descending: bool,
     /// The greatest number of items.
     pub limit: usize,
@@ -32,7 +32,7 @@ pub struct ObjectSearch {
 }
 
 impl Archive {
-    /// A page of the objects of which `wanted` holds. Videos that do not exist have none.
+    /// A page of the objects for which `wanted` is true. Videos that do not exist have none.
     ///
     /// # Errors
     /// `BadCursor` for a cursor of another list.
@@ -41,7 +41,7 @@ impl Archive {
         query: &ObjectSearch,
         wanted: impl Fn(&ObjectRecord) -> bool,
     ) -> Result<Page<ObjectRecord>> {
-        // Ascending, it is the list of a video's objects, and takes its cursors.
+        // Ascending, it has the order of a video's objects, and accepts the cursors of that list.
         let list = if query.descending { *b"od" } else { *b"ob" };
         self.shared().index.query(|index| {
             let walk = |key: Option<&[u8]>, descending| Walk::new(self, index, query, key, descending, &wanted);
@@ -50,7 +50,7 @@ impl Archive {
         })
     }
 
-    /// The number of objects of which `wanted` holds; limit and cursor of the query do not count.
+    /// The number of objects for which `wanted` is true, regardless of limit and cursor.
     pub fn count_objects(&self, query: &ObjectSearch, wanted: impl Fn(&ObjectRecord) -> bool) -> Result<u64> {
         self.shared().index.query(|index| {
             Walk::new(self, index, query, None, false, &wanted).try_fold(0, |count, item| item.map(|_| count + 1))
@@ -58,7 +58,7 @@ impl Archive {
     }
 }
 
-/// Matching objects in either direction from a key on, which itself is left out.
+/// Iterator over matching objects from a key on, exclusive, in either direction.
 struct Walk<'a> {
     archive: &'a Archive,
     index: &'a Index,
@@ -114,7 +114,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Begins with a video; `None` where it is gone, or has no log.
+    /// Opens a video; `None` where it is gone, or has no log.
     fn open(&self, video: VideoId) -> Result<Option<Current<'a>>> {
         let shared = self.archive.shared();
         let Some(record) = shared.readable(video)? else { return Ok(None) };

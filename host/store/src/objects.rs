@@ -1,4 +1,4 @@
-//! Objects as they are put into the archive, and the pictures of those that are there.
+//! Objects in their stored form, and the paths of their pictures.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ pub enum Picture {
     Thumbnail,
     /// The frame that holds it.
     Fullframe,
-    /// The object as embedders take it.
+    /// The crop that embedders take as input.
     Normalized,
     /// The frame in which the track began.
     FirstFrame,
@@ -40,7 +40,7 @@ impl Picture {
 /// A picture in the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PictureFile {
-    /// Where it lies. Removed with its job.
+    /// Its path. The file is removed with its job.
     pub path: PathBuf,
     /// `image/jpeg` or `image/png`.
     pub content_type: &'static str,
@@ -49,7 +49,7 @@ pub struct PictureFile {
 /// An object for the archive.
 #[derive(Clone, Debug)]
 pub struct NewObject {
-    /// What is reported of it.
+    /// Its record.
     pub record: ObjectRecord,
     /// JPEG or PNG files, at most one of each kind.
     pub pictures: Vec<(Picture, Vec<u8>)>,
@@ -60,12 +60,14 @@ pub struct NewObject {
 pub struct Embedding {
     /// The object that it describes.
     pub object: ObjectId,
-    /// Digest or name of what made it: only embeddings of one embedder can be compared.
+    /// Digest or name of its embedder: only embeddings of one embedder can be compared.
     pub embedder: String,
-    /// As long as all others of its embedder. The mean of several pictures' embeddings, or one.
+    /// The embedding of one picture, or the mean of several. All vectors of an embedder have one
+    /// length.
     pub vector: Vec<f32>,
-    /// Mean squared distance of those embeddings from `vector`; 0 for one, as in release 0.1. The
-    /// log has it after the rest, where an earlier release stops reading.
+    /// Mean squared distance from `vector` of the embeddings that it is the mean of; 0 for a single
+    /// one, as in release 0.1. The log has it at the end of the record, where earlier releases stop
+    /// reading.
     #[serde(skip)]
     pub spread: f32,
 }
@@ -75,13 +77,13 @@ pub struct Embedding {
 pub(crate) struct StoredObject {
     #[serde(flatten)]
     pub record: ObjectRecord,
-    /// By file name; none in what release 0.1 wrote.
+    /// By file name; empty in records of release 0.1.
     #[serde(default)]
     pub pictures: BTreeMap<String, FileDigest>,
 }
 
 impl StoredObject {
-    /// The object as its log has it, and its pictures with the paths that they go to.
+    /// The record for the log, and the pictures with their paths.
     pub(crate) fn of<'a>(folder: &Folder, object: &'a NewObject) -> (Self, Vec<(PathBuf, &'a [u8])>) {
         let file = |(picture, bytes): &'a (Picture, Vec<u8>)| {
             let format = if bytes.starts_with(PNG_MAGIC) { PNG } else { JPEG };

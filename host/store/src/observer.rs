@@ -1,4 +1,4 @@
-//! Observer of an archive: who is told of what was written.
+//! Observer of an archive: a callback for everything that is written.
 
 use std::{fmt, sync::Arc};
 
@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 
 use crate::delivery::Delivery;
 
-/// Something that was written, as readers see it from now on.
+/// A write that readers see from now on.
 #[derive(Clone, Copy, Debug)]
 pub enum Written<'a> {
     /// The record of a video, new or changed.
@@ -16,13 +16,13 @@ pub enum Written<'a> {
     Deleted(VideoId),
     /// An object that was not there before.
     Object(&'a ObjectRecord),
-    /// How far a delivery has come.
+    /// A delivery, with its new state.
     Delivery(&'a Delivery),
 }
 
 type Observe = dyn Fn(Written<'_>) + Send + Sync;
 
-/// The one that is told, if there is one.
+/// The callback, if one is registered.
 #[derive(Default)]
 pub(crate) struct Observer(RwLock<Option<Arc<Observe>>>);
 

@@ -26,7 +26,7 @@ use crate::{
 /// A server that was just killed may hold its lock a moment longer.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the opening of an archive found.
+/// Result of opening an archive.
 #[derive(Clone, Debug)]
 pub struct OpenReport {
     /// How many videos the archive holds.
@@ -73,8 +73,8 @@ pub(crate) fn open(data: &Path, clock: Arc<dyn Clock>, backend: Arc<dyn Backend>
     Ok((Shared::new(folder, index, ids, clock, clean_mark, lock), report))
 }
 
-/// Builds an index of all folders, in memory where none can be written; with an error that the next
-/// start may not meet.
+/// Builds an index of all folders, in memory where it cannot be written to the disk. Also returns
+/// an error that may be gone at the next start, if there was one.
 fn build(folder: &Folder, path: &Path) -> Result<(Index, Option<StoreError>)> {
     let begun = Instant::now();
     let built = Index::open(path).and_then(|index| {
@@ -95,13 +95,13 @@ fn build(folder: &Folder, path: &Path) -> Result<(Index, Option<StoreError>)> {
     Ok((index, transient))
 }
 
-/// Why the index that is there is not used, and whether it is set aside or removed.
+/// Why an existing index is not used, and whether it is set aside (`keep`) or removed.
 struct Rejected {
     reason: String,
     keep: bool,
 }
 
-/// Opens the index that is there, if it can be trusted.
+/// Opens the existing index, if it can be trusted.
 fn open_trusted(path: &Path, shutdown: &Shutdown) -> Result<Index, Rejected> {
     let no = |reason: &str, keep| Err(Rejected { reason: reason.into(), keep });
     match shutdown {
@@ -111,7 +111,7 @@ fn open_trusted(path: &Path, shutdown: &Shutdown) -> Result<Index, Rejected> {
         Shutdown::Clean => match Index::open(path).and_then(|index| Ok((index.is_current()?, index))) {
             Ok((true, index)) => Ok(index),
             Ok((false, _)) => no("it was made by another version", true),
-            // On a full disk its room is worth more than its files.
+            // A full disk needs the space: the index is not kept.
             Err(error) => no(&error.to_string(), !error.is_full()),
         },
     }
@@ -137,7 +137,7 @@ pub(crate) fn lock(data: &Path) -> Result<File> {
     }
 }
 
-/// Sets an index aside under a name that is free.
+/// Renames an index to a free name.
 pub(crate) fn set_aside(disk: &Disk, index: &Path) -> Result<()> {
     if !index.exists() {
         return Ok(());
@@ -168,7 +168,7 @@ mod tests {
         };
         archive.update(id, start).unwrap();
         drop(archive);
-        // As version 5 was closed: this tree had another name.
+        // A closed index of version 5, in which this tree had another name.
         let index = dir.path().join("index");
         let db = sled::open(&index).unwrap();
         db.insert("version", b"5").unwrap();

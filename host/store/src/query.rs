@@ -53,7 +53,7 @@ impl Condition {
     }
 }
 
-/// What videos are ordered by. The values are those that cursors hold.
+/// Key by which videos are ordered. The values occur in cursors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum OrderKey {
@@ -68,16 +68,16 @@ pub enum OrderKey {
 /// Ordering of videos. Ties are broken by id, in the same direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// What is compared.
+    /// The key that is compared.
     pub key: OrderKey,
-    /// The greatest first.
+    /// Whether the greatest come first.
     pub descending: bool,
 }
 
 /// Page of the list of videos.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
-    /// Which videos the list holds.
+    /// The videos in the list.
     pub filter: VideoFilter,
     /// Their order.
     pub order: Order,
@@ -109,7 +109,7 @@ pub struct DeliveryQuery {
     pub cursor: Option<Cursor>,
 }
 
-/// Page of a list, with cursors of the pages beside it.
+/// Page of a list, with cursors of the pages before and after it.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     /// In the order of the list, whichever way the page was reached.
@@ -124,7 +124,7 @@ pub struct Page<T> {
 /// Stays valid when that item is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// Which list: an ordering's key and direction, or a list of its own.
+    /// Identifies the list: key and direction of an ordering, or two letters for any other list.
     pub(crate) list: [u8; 2],
     pub(crate) before: bool,
     /// Empty for the end of the list, in either direction: no item has an empty key.
@@ -132,7 +132,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// As a string of hexadecimal digits, for [`Cursor::from_token`].
+    /// Encodes it as hexadecimal digits, for [`Cursor::from_token`].
     pub fn to_token(&self) -> String {
         let [a, b] = self.list;
         [a, b, u8::from(self.before)].iter().chain(&self.key).map(|byte| format!("{byte:02x}")).collect()
@@ -141,7 +141,7 @@ impl Cursor {
     /// Parses a token.
     ///
     /// # Errors
-    /// `BadParam` for what [`Cursor::to_token`] never returns.
+    /// `BadParam` for a string that [`Cursor::to_token`] cannot return.
     pub fn from_token(token: &str) -> ocellus_core::Result<Self> {
         let bytes: Option<Vec<u8>> = (token.len().is_multiple_of(2)
             && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
@@ -168,8 +168,8 @@ impl Cursor {
 
 /// One page of a list whose items come with their keys.
 ///
-/// `after` and `until` walk the list forwards and backwards from a key, which itself is left out;
-/// without a key, from the first and the last item.
+/// `after` and `until` iterate over the list forwards and backwards from a key, exclusive; without
+/// a key, from the first and the last item.
 pub(crate) fn page<T, A, B>(
     list: [u8; 2],
     cursor: Option<&Cursor>,
@@ -214,7 +214,7 @@ where
     })
 }
 
-/// A page of a list that is in memory as a whole; `list` tells its cursors from those of others.
+/// A page of a list that is in memory as a whole; `list` identifies it in cursors.
 ///
 /// # Errors
 /// `BadCursor` for a cursor of another list.
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_before_one_that_deletions_emptied_misses_nothing() {
+    fn the_page_before_an_emptied_page_is_complete() {
         let first = of(&[1, 2, 3], None, 2);
         let empty = of(&[1, 2], first.next.as_ref(), 2);
         assert!(empty.items.is_empty() && empty.next.is_none());
@@ -267,7 +267,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pages_there_and_back_hold_every_item_once(count in 0_u8..20, limit in 1_usize..6) {
+        fn paging_forwards_and_backwards_yields_every_item_once(count in 0_u8..20, limit in 1_usize..6) {
             let list: Vec<u8> = (0..count).collect();
             let (mut there, mut cursor, mut last) = (Vec::new(), None, None);
             loop {
@@ -290,7 +290,7 @@ mod tests {
         }
 
         #[test]
-        fn a_cursor_survives_its_token(list: [u8; 2], before: bool, key: Vec<u8>) {
+        fn a_cursor_can_be_restored_from_its_token(list: [u8; 2], before: bool, key: Vec<u8>) {
             let cursor = Cursor { list, before, key };
             let token = cursor.to_token();
             prop_assert!(token.bytes().all(|b| b.is_ascii_alphanumeric()));

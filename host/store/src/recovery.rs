@@ -1,4 +1,5 @@
-//! Recovery after a crash: finishes what it interrupted, and rebuilds the index from the folders.
+//! Recovery after a crash: finishes interrupted operations, and rebuilds the index from the
+//! folders.
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -16,9 +17,9 @@ use crate::{
     log::{Kind, truncate_torn_end},
 };
 
-/// Fills an empty index from all folders; with `repair`, also finishes what a crash interrupted in
-/// them. What cannot be read is left out and logged; of such errors, one that the next start may
-/// not meet is returned.
+/// Fills an empty index from all folders; with `repair`, also finishes operations that a crash
+/// interrupted. Files that cannot be read are left out and logged; of these errors, one that may be
+/// gone at the next start is returned.
 pub(crate) fn rebuild(folder: &Folder, index: &Index, repair: bool) -> Result<Option<StoreError>> {
     let mut transient = None;
     for id in folder.ids()? {
@@ -45,7 +46,7 @@ fn rebuild_video(folder: &Folder, index: &Index, id: VideoId, repair: bool) -> R
         }
         repaired = repaired.and_then(|()| finish(folder, &record));
     }
-    // Whatever else cannot be read, its record can.
+    // The record can be read, even if other files of the video cannot.
     index.videos.put(id, Some(&record))?;
     if record.job > 0 {
         index_job(folder, index, JobId { video: id, number: record.job })?;
@@ -53,7 +54,7 @@ fn rebuild_video(folder: &Folder, index: &Index, id: VideoId, repair: bool) -> R
     repaired
 }
 
-/// Finishes what a crash interrupted in a video's folder.
+/// Finishes operations that a crash interrupted in a video's folder.
 fn finish(folder: &Folder, record: &VideoRecord) -> Result<()> {
     let (id, disk) = (record.id, folder.disk());
     tidy(disk, &folder.video(id))?;
@@ -63,13 +64,13 @@ fn finish(folder: &Folder, record: &VideoRecord) -> Result<()> {
     }
     let job = JobId { video: id, number: record.job };
     clear_other_jobs(folder, job)?;
-    // Of a finished job, only the deliveries continue.
+    // Only the deliveries of a finished job continue.
     let grow = LOGS.iter().filter(|(_, kind)| !record.finished || *kind == Kind::Deliveries);
     grow.filter(|_| record.job > 0)
         .try_for_each(|(name, kind)| truncate_torn_end(disk, &folder.job(job).join(name), *kind))
 }
 
-/// Finishes an upload that put its source in place and not its record: writes the record and
+/// Finishes an upload that had replaced the source, but not the record: writes the record and
 /// returns it. Has to be called before anything else writes the record.
 pub(crate) fn finish_source(folder: &Folder, id: VideoId) -> Result<Option<VideoRecord>> {
     let (next, disk) = (folder.next_source(id), folder.disk());
@@ -84,20 +85,20 @@ pub(crate) fn finish_source(folder: &Folder, id: VideoId) -> Result<Option<Video
     Ok(newer)
 }
 
-/// The record of the source that is in place, where an upload was interrupted before it wrote it.
+/// The record for the current source, where an upload was interrupted before it wrote the record.
 fn pending_record(folder: &Folder, id: VideoId) -> Result<Option<VideoRecord>> {
     let (source, next) = (folder.source(id), folder.next_source(id));
     let bytes = match fs::read(&next) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         bytes => bytes.at(&next)?,
     };
-    // A file that was not written to its end: the source was not replaced yet.
+    // An incomplete file: the source was not replaced yet.
     let Ok(record) = decode_file::<VideoRecord>(&next, &bytes) else { return Ok(None) };
     let is_in_place = source.exists() && Some(FileDigest::of_file(&source)?.sha256) == record.source_sha256;
     Ok((is_in_place && record.id == id).then_some(record))
 }
 
-/// Removes what interrupted uploads and replacements of files left in a video's folder.
+/// Removes leftovers of interrupted uploads and file replacements from a video's folder.
 fn tidy(disk: &Disk, folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).at(folder)? {
         let entry = entry.at(folder)?;
@@ -110,8 +111,8 @@ fn tidy(disk: &Disk, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the folders of all jobs of a video but the current one: of earlier jobs, and of one that
-/// was interrupted before the record named it.
+/// Removes the folders of all jobs of a video except the current one: of earlier jobs, and of one
+/// that was interrupted before the record named it.
 pub(crate) fn clear_other_jobs(folder: &Folder, current: JobId) -> Result<()> {
     let jobs = folder.jobs(current.video);
     let entries = match fs::read_dir(&jobs) {
@@ -127,17 +128,17 @@ pub(crate) fn clear_other_jobs(folder: &Folder, current: JobId) -> Result<()> {
     Ok(())
 }
 
-/// Puts the objects of a job into the index, with their embeddings, identities and deliveries. What
-/// is damaged is left out: it is for `ocellus check` to report.
+/// Adds the objects of a job to the index, with their embeddings, identities and deliveries.
+/// Damaged records are left out; `ocellus check` reports them.
 ///
 /// # Errors
-/// An error other than damage; what can be read is in the index nevertheless.
+/// An error other than damage; everything that can be read is in the index nevertheless.
 pub(crate) fn index_job(folder: &Folder, index: &Index, job: JobId) -> Result<()> {
     let mut unread = None;
     index.objects.put_clusters(&or_default(job_files::clusters(folder, job), &mut unread).unwrap_or_default())?;
     index_embeddings(folder, index, job, &mut unread)?;
     let mut deliveries = or_default(job_files::last_deliveries(folder, job), &mut unread);
-    // Without a spec, a line of a delivery says that there is a router.
+    // Where the spec cannot be read, a logged delivery shows that there is a router.
     let has_router = job_files::spec(folder, job).map_or(!deliveries.is_empty(), |spec| job_files::has_router(&spec));
     for (number, object) in (0..).zip(job_files::objects(folder, job)?) {
         let (offset, object) = object?;
@@ -157,7 +158,8 @@ fn index_embeddings(folder: &Folder, index: &Index, job: JobId, unread: &mut Opt
     Ok(())
 }
 
-/// The default in place of what cannot be read; an error other than damage is kept in `unread`.
+/// Replaces a value that cannot be read by the default; an error other than damage is kept in
+/// `unread`.
 fn or_default<T: Default>(read: Result<T>, unread: &mut Option<StoreError>) -> T {
     read.unwrap_or_else(|error| {
         if !matches!(error, StoreError::Damaged { .. }) {

@@ -1,9 +1,9 @@
-//! Resumable uploads: sources that come in several requests, also over a restart of the server.
+//! Resumable uploads: sources sent in several requests, which survive a restart of the server.
 //!
-//! Owns the files in `uploads`, one each: what came so far, under a name that says for which video
-//! it is and how long it is to be. Guarantees: what was synced is on the disk; one writer at a time
-//! appends to an upload. It ends as the source of its video, by its removal, or when nothing was
-//! appended for [`UPLOAD_LIFE`].
+//! Owns the files in `uploads`, one for each upload, with the bytes received so far; the file name
+//! states the video and the total length. Guarantees: synced bytes are on the disk; an upload has
+//! one writer at a time. An upload ends as the source of its video, by removal, or after
+//! [`UPLOAD_LIFE`] without new bytes.
 
 use std::{
     fs,
@@ -25,18 +25,18 @@ use crate::{
 /// How long an upload waits for its next bytes.
 pub const UPLOAD_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// How far an upload is, in bytes.
+/// Progress of an upload, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UploadState {
-    /// What is on the disk.
+    /// Bytes on the disk.
     pub offset: u64,
-    /// All of the source.
+    /// Length of the whole source.
     pub length: u64,
-    /// When something was appended last.
+    /// When bytes were last appended.
     pub changed: Timestamp,
 }
 
-/// An upload with the right to append to it.
+/// An upload that is open for appending, exclusively.
 pub struct ResumableUpload {
     archive: Archive,
     video: VideoId,
@@ -45,18 +45,18 @@ pub struct ResumableUpload {
     writer: Writer,
 }
 
-/// What was found of an upload that is to be changed.
+/// Result of opening an upload.
 pub enum FoundUpload {
-    /// It is there.
+    /// It exists, and is open now.
     Free(ResumableUpload),
-    /// Another request changes it.
+    /// Another request has it open.
     Busy,
-    /// There is none, or no more.
+    /// There is no such upload, or it has ended.
     None,
 }
 
 impl ResumableUpload {
-    /// How far it is.
+    /// Its progress.
     pub fn state(&self) -> UploadState {
         self.state
     }
@@ -64,7 +64,8 @@ impl ResumableUpload {
     /// Appends bytes; durable only after [`ResumableUpload::sync`].
     ///
     /// # Errors
-    /// `Io`, also of a full disk: an unknown number of the bytes is appended, so open it again.
+    /// `Io`, also where the disk is full: then an unknown part of the bytes is appended, so open it
+    /// again.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         let path = self.writer.path();
         if self.state.length - self.state.offset < bytes.len() as u64 {
@@ -75,7 +76,7 @@ impl ResumableUpload {
         Ok(())
     }
 
-    /// Makes what was appended durable.
+    /// Makes all appended bytes durable.
     ///
     /// # Errors
     /// `Io`.
@@ -83,12 +84,12 @@ impl ResumableUpload {
         self.file.sync().at(self.writer.path())
     }
 
-    /// Makes a complete upload the source of its video where `check` accepts the record; returns
-    /// the new record. Reads the whole file.
+    /// Makes a complete upload the source of its video if `check` accepts the record; returns the
+    /// new record. Reads the whole file.
     ///
     /// # Errors
-    /// `NoVideo` where it was deleted meanwhile; `Refused` with the error of `check`; `Io`. The
-    /// upload stays, complete as it is.
+    /// `NoVideo` where it was deleted meanwhile; `Refused` with the error of `check`; `Io`. After
+    /// an error the complete upload is still there.
     pub fn commit_if(mut self, check: impl FnOnce(&VideoRecord) -> ocellus_core::Result<()>) -> Result<VideoRecord> {
         let path = self.writer.path();
         if self.state.offset < self.state.length {
@@ -109,7 +110,7 @@ impl ResumableUpload {
 }
 
 impl Archive {
-    /// Begins an upload of so many bytes, known by `name`: letters and digits.
+    /// Begins an upload of `length` bytes, identified by `name`: ASCII letters and digits.
     ///
     /// # Errors
     /// `NoVideo`; `Io`, also where there is an upload of this name.
@@ -130,7 +131,7 @@ impl Archive {
         disk.sync_folder(&uploads)
     }
 
-    /// How far an upload is; `None` where there is no such upload.
+    /// The progress of an upload; `None` where there is no such upload.
     ///
     /// # Errors
     /// `Io`.
@@ -139,7 +140,7 @@ impl Archive {
         found.map_or(Ok(None), |(path, of)| state(&path, of.length))
     }
 
-    /// Opens an upload to append to it, or to end it.
+    /// Opens an upload to append to it, commit it or remove it.
     ///
     /// # Errors
     /// `Io`.
@@ -147,14 +148,14 @@ impl Archive {
         let found = self.uploads()?.into_iter().find(|(_, of)| of.video == video && of.name == name);
         let Some((path, of)) = found else { return Ok(FoundUpload::None) };
         let Some(writer) = self.shared().upload_writers.begin(&path) else { return Ok(FoundUpload::Busy) };
-        // Read with the right to change it: the writer before may have ended it just now.
+        // Read with the right to write: an earlier writer may just have ended the upload.
         let Some(state) = state(&path, of.length)? else { return Ok(FoundUpload::None) };
         let mut file = self.shared().folder.disk().open(&path)?;
         file.seek(SeekFrom::End(0)).at(&path)?;
         Ok(FoundUpload::Free(ResumableUpload { archive: self.clone(), video, state, file, writer }))
     }
 
-    /// Removes the uploads to which nothing was appended since then, and those of deleted videos.
+    /// Removes uploads without new bytes since that time, and those of deleted videos.
     ///
     /// # Errors
     /// `Io`.
@@ -169,7 +170,7 @@ impl Archive {
         Ok(())
     }
 
-    /// All uploads, with what their names say.
+    /// All uploads: their paths and parsed file names.
     fn uploads(&self) -> Result<Vec<(PathBuf, Named)>> {
         let folder = self.shared().folder.uploads();
         let entries = match fs::read_dir(&folder) {
@@ -186,7 +187,7 @@ impl Archive {
     }
 }
 
-/// What the name of an upload's file says.
+/// Parsed file name of an upload.
 struct Named {
     video: VideoId,
     name: String,
@@ -209,7 +210,7 @@ fn file_name(VideoId(video): VideoId, name: &str, length: u64) -> String {
     format!("{video}-{name}-{length}")
 }
 
-/// `None` where there is no such file any more.
+/// The progress of the upload at `path`; `None` where the file is gone.
 fn state(path: &Path, length: u64) -> Result<Option<UploadState>> {
     let metadata = match fs::metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),

@@ -1,8 +1,8 @@
-//! Shared state of an archive and the jobs that are open in it.
+//! State shared by an archive and its open jobs.
 //!
 //! Owns: the folder, the index, the ids, the locks of records, and the lock of the data folder.
-//! Ends with the last archive and job that hold it; the index is closed then, and marked as clean
-//! where nothing failed.
+//! Dropped with the last archive and job that hold it; the index is closed then, and marked as
+//! clean if nothing failed.
 
 use std::{
     collections::HashSet,
@@ -32,12 +32,12 @@ pub(crate) struct Shared {
     pub ids: IdAllocator,
     pub clock: Arc<dyn Clock>,
     pub observer: Observer,
-    /// One thread at a time changes a video; videos share locks by their ids.
+    /// One thread at a time changes a video; several ids share a lock.
     locks: [Mutex<()>; 64],
-    /// Videos whose record may be in place and not durable.
+    /// Videos whose record may have been replaced, but not durably.
     unsynced: Mutex<HashSet<VideoId>>,
     pub upload_writers: Writers,
-    /// Damaged files that were logged.
+    /// Damaged files that were logged already.
     logged: Mutex<HashSet<PathBuf>>,
     // Dropped in this order: the index is closed, then marked as clean, then the folder unlocked.
     _clean_mark: CleanMark,
@@ -69,15 +69,15 @@ impl Shared {
         }
     }
 
-    /// Locks a video: to be held while anything of it is changed.
+    /// Locks a video; to be held while anything of it is changed.
     pub(crate) fn lock(&self, id: VideoId) -> MutexGuard<'_, ()> {
         let locks = &self.locks;
         #[expect(clippy::indexing_slicing, reason = "the remainder is less than the length")]
         locks[id.0 as usize % locks.len()].lock()
     }
 
-    /// Writes a record; one that is unchanged only where it is not known to be durable. With the
-    /// lock of its video held.
+    /// Writes a record; an unchanged one only if it may not be durable yet. The caller holds the
+    /// lock of its video.
     pub(crate) fn write(&self, record: &VideoRecord, changed: bool) -> Result<()> {
         let id = record.id;
         if !changed && !self.unsynced.lock().contains(&id) {
@@ -102,14 +102,14 @@ impl Shared {
         }
     }
 
-    /// Logs what is wrong with a file, once.
+    /// Logs why a file cannot be read, once for each file.
     pub(crate) fn log_once(&self, path: &Path, what: &StoreError) {
         if self.logged.lock().insert(path.to_path_buf()) {
             error!("cannot be read: {what}");
         }
     }
 
-    /// Changes a job's folder, unless the job is not its video's current one any more.
+    /// Changes a job's folder, unless the job is no longer its video's current one.
     pub(crate) fn if_current(&self, id: JobId, change: impl FnOnce() -> Result<()>) -> Result<()> {
         let _lock = self.lock(id.video);
         if self.folder.read(id.video)?.is_some_and(|v| v.job == id.number) { change() } else { Ok(()) }

@@ -1,9 +1,8 @@
 //! Source file and screenshot of a video: upload, replacement, removal.
 //!
-//! Guarantees: a source and what its record says of it change together. The record that goes with a
-//! new source is on the disk, as `source.next`, before the source is put in its place, and takes
-//! the old record's place after it: two renames, which need no room. After a crash between them,
-//! the next start does the second.
+//! Guarantees: a source and its record change together. The record for a new source is written as
+//! `source.next` before the source is replaced, and replaces the old record afterwards: two
+//! renames, which need no disk space. After a crash between them, the next start does the second.
 
 use std::{
     fs::File,
@@ -27,23 +26,23 @@ use crate::{
 
 static UPLOADS: AtomicU64 = AtomicU64::new(0);
 
-/// Upload of a source into a file beside it. [`Upload::commit`] puts it in the source's place;
-/// dropped before that, it leaves nothing. Of several uploads to one video, the last to commit
-/// stays.
+/// Upload of a source into a file beside it. [`Upload::commit`] replaces the source by this file;
+/// dropped before that, it removes the file. Of several uploads to one video, the last to commit
+/// wins.
 pub struct Upload {
     archive: Archive,
     video: VideoId,
     part: PathBuf,
     file: Option<Box<dyn BackendFile>>,
     bytes: u64,
-    /// Of the bytes written through [`Write`].
+    /// Hash of the bytes written through [`Write`].
     hasher: Sha256,
-    /// The file is written through a handle, too: the hash of `hasher` does not count.
+    /// Whether the file is also written through a handle: then `hasher` does not count.
     has_handle: AtomicBool,
 }
 
 impl Upload {
-    /// Bytes written so far, those through a handle left out.
+    /// Bytes written so far, without those through a handle.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -54,16 +53,16 @@ impl Upload {
         File::options().write(true).open(&self.part)
     }
 
-    /// Makes what was written the video's source, durably, and returns the record.
+    /// Makes the written file the video's source, durably, and returns the record.
     ///
     /// # Errors
-    /// `NoVideo` where the video was deleted meanwhile; `Io`, also of a full disk: then the source
-    /// is the old or the new one, and the upload can be repeated.
+    /// `NoVideo` where the video was deleted meanwhile; `Io`, also where the disk is full: then the
+    /// source is the old or the new one, and the upload can be repeated.
     pub fn commit(self) -> Result<VideoRecord> {
         self.commit_if(|_| Ok(()))
     }
 
-    /// As [`Upload::commit`], where `check` accepts the record: check and commit are atomic.
+    /// As [`Upload::commit`], if `check` accepts the record: check and commit are atomic.
     ///
     /// # Errors
     /// As [`Upload::commit`], and `Refused` with the error of `check`.
@@ -96,7 +95,7 @@ impl Write for Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        // After a commit there is no such file any more.
+        // After a commit there is no such file.
         if let Err(error) = self.archive.shared().folder.disk().remove(&self.part) {
             warn!(video = %self.video, "an aborted upload left {}: {error}", self.part.display());
         }
@@ -107,9 +106,9 @@ impl Archive {
     /// Begins the upload of a new source.
     ///
     /// # Errors
-    /// `NoVideo`; `Io`, also of a full disk.
+    /// `NoVideo`; `Io`, also where the disk is full.
     pub fn begin_upload(&self, id: VideoId) -> Result<Upload> {
-        // Keeps a deletion from coming between the look-up and the file.
+        // Prevents a deletion between the look-up and the creation of the file.
         let _lock = self.shared().lock(id);
         if self.video(id)?.is_none() {
             return Err(StoreError::NoVideo(id));
@@ -129,12 +128,12 @@ impl Archive {
         })
     }
 
-    /// Where the source of a video lies, if it has one.
+    /// The path of a video's source, if it has one.
     pub fn source_path(&self, id: VideoId) -> PathBuf {
         self.shared().folder.source(id)
     }
 
-    /// Puts a part file in place of the source.
+    /// Replaces the source by a part file.
     pub(crate) fn put_source(
         &self,
         id: VideoId,
@@ -168,7 +167,8 @@ impl Archive {
             disk.sync_folder(&here)
         })();
         if put.is_err() {
-            // The next change of the record, or the next start, sees which source is in place.
+            // The next change of the record, or the next start, determines which source is in
+            // place.
             index.mark_dirty();
         }
         put?;
@@ -180,7 +180,7 @@ impl Archive {
     /// Removes the source file; objects and pictures stay.
     ///
     /// # Errors
-    /// `NoVideo`; `Io`, also of a full disk.
+    /// `NoVideo`; `Io`, also where the disk is full.
     pub fn delete_source(&self, id: VideoId) -> Result<VideoRecord> {
         let _lock = self.shared().lock(id);
         let (record, ()) = self.update_locked(id, |v| {
@@ -196,15 +196,15 @@ impl Archive {
         Ok(record)
     }
 
-    /// Where the screenshot of a video lies, if it has one.
+    /// The path of a video's screenshot, if it has one.
     pub fn screenshot_path(&self, id: VideoId) -> PathBuf {
         self.shared().folder.screenshot(id)
     }
 
-    /// Keeps a screenshot of a video, unless its source is not that of the record `video` any more.
+    /// Stores a screenshot of a video, unless its source is no longer that of the record `video`.
     ///
     /// # Errors
-    /// `Io`, also of a full disk; `Damaged` where the record cannot be read.
+    /// `Io`, also where the disk is full; `Damaged` where the record cannot be read.
     pub fn save_screenshot(&self, video: &VideoRecord, jpeg: &[u8]) -> Result<()> {
         let id = video.id;
         let _lock = self.shared().lock(id);

@@ -1,18 +1,18 @@
-//! Room on a file system.
+//! Disk space of a file system.
 
 use std::path::Path;
 
-/// Room on a file system, in bytes.
+/// Disk space of a file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// All of it.
+    /// Size of the file system.
     pub total: u64,
-    /// What this user may still write.
+    /// Space that this user may still write.
     pub free: u64,
 }
 
 impl Space {
-    /// The room of the file system that `path` is on; `None` where the system does not tell.
+    /// The space of the file system that `path` is on; `None` where the system does not report it.
     #[cfg(unix)]
     pub fn of(path: &Path) -> Option<Self> {
         let found = rustix::fs::statvfs(path).ok()?;
@@ -20,7 +20,7 @@ impl Space {
         Some(Self { total: of(found.f_blocks), free: of(found.f_bavail) })
     }
 
-    /// The room of the file system that `path` is on; `None` where the system does not tell.
+    /// The space of the file system that `path` is on; `None` where the system does not report it.
     #[cfg(not(unix))]
     pub fn of(_: &Path) -> Option<Self> {
         None

@@ -1,4 +1,4 @@
-//! Read-only view of a video's last job, also beside a server that runs it.
+//! Read-only view of a video's last job, also while a server runs it.
 
 use std::{
     ops::ControlFlow,
@@ -18,8 +18,8 @@ use crate::{
     tracks::{self, TrackFrame},
 };
 
-/// A video and its last job, as they were when it was opened. What a server appends meanwhile may
-/// be read or not. Once a new job replaces this one, its files are gone.
+/// A video and its last job, as they were when it was opened. Records that a server appends later
+/// may be read or not. Once a new job replaces this one, its files are gone.
 pub struct StoredJob {
     folder: Folder,
     video: VideoRecord,
@@ -39,7 +39,7 @@ impl StoredJob {
         Ok(Self { folder, video })
     }
 
-    /// The job; of number 0 before the first.
+    /// The id of the job; its number is 0 before the first job.
     pub fn id(&self) -> JobId {
         JobId { video: self.video.id, number: self.video.job }
     }
@@ -49,7 +49,7 @@ impl StoredJob {
         &self.video
     }
 
-    /// What the job ran by; `None` before the first.
+    /// The job spec; `None` before the first job.
     ///
     /// # Errors
     /// `Damaged` where it cannot be read, `Io` where it is gone.
@@ -80,7 +80,7 @@ impl StoredJob {
         self.video.file_size.map(|_| self.folder.source(self.video.id))
     }
 
-    /// All objects, in the order in which they were made.
+    /// All objects, in order of creation.
     ///
     /// # Errors
     /// `Damaged` where one cannot be decoded, `Newer` where a later release wrote the log.
@@ -88,8 +88,8 @@ impl StoredJob {
         job_files::objects(&self.folder, self.id())?.map(|object| object.map(|(_, object)| object)).collect()
     }
 
-    /// The embeddings of objects, in the order in which they were kept; there may be some without
-    /// an object, and several of one.
+    /// The embeddings of objects, in the order in which they were stored; some may have no object,
+    /// and an object may have several.
     ///
     /// # Errors
     /// `Damaged` where one cannot be decoded, `Newer` where a later release wrote the log.

@@ -1,11 +1,11 @@
-//! Access tokens beside the admin token: which secrets open the API, for what, and until when.
+//! Access tokens other than the admin token, with their scopes and expiry times.
 //!
 //! Owns `tokens.json` in the data folder. It holds the SHA-256 of each secret, which is enough for
 //! secrets of 256 random bits, and never the secret.
 //!
 //! Guarantees: the command line and a running server may change the file at the same time, and both
-//! changes are kept (a lock file orders them); each sees the other's at its next look-up. A file
-//! that cannot be read opens nothing, and is not overwritten.
+//! changes are kept (a lock file orders them); each sees the other's at its next look-up. While the
+//! file cannot be read, its tokens are refused, and it is not overwritten.
 
 use std::{
     collections::HashMap,
@@ -28,10 +28,10 @@ use crate::{
     error::{At, Result, StoreError},
 };
 
-/// Sessions of one token; a further login ends the oldest.
+/// Greatest number of sessions of one token; a further login ends the oldest.
 const MAX_SESSIONS: usize = 1000;
 
-/// What a token may be used for. Each scope includes those before it.
+/// Permissions of a token. Each scope includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -39,7 +39,7 @@ pub enum Scope {
     Read,
     /// Videos, jobs and deliveries.
     Operate,
-    /// Plugins, which are programs.
+    /// Plugins, which are executable code.
     Admin,
 }
 
@@ -69,28 +69,28 @@ impl FromStr for Scope {
 /// A token as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// From 2: 1 is the admin token's. Not used twice.
+    /// From 2 on: 1 is the admin token's. Never used twice.
     pub id: u32,
     /// Unique among tokens; a session has the name of its token.
     pub name: String,
-    /// What it may be used for.
+    /// Its permissions.
     pub scope: Scope,
-    /// Of the secret, in hexadecimal digits.
+    /// SHA-256 of the secret, in hexadecimal digits.
     sha256: String,
     /// When it was added.
     pub created_date: Timestamp,
-    /// From then on it is refused; `None` is never.
+    /// Time from which on it is refused; `None` for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
-    /// Accurate to a minute; `None` where it never was used.
+    /// Accurate to a minute; `None` where it was never used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,
-    /// Set for a token that a login made.
+    /// Set for a token that a login created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
 }
 
-/// Where the token of a login comes from.
+/// Origin of a token that a login created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// `uuid` of the client's device: a further login from it ends this session.
@@ -99,20 +99,20 @@ pub struct Session {
     pub user: u32,
 }
 
-/// A token that is to be added.
+/// A token to add.
 #[derive(Clone, Debug)]
 pub struct NewToken {
     /// 1 to 64 letters, digits, dots, dashes and underscores, not digits alone.
     pub name: String,
-    /// What it may be used for.
+    /// Its permissions.
     pub scope: Scope,
-    /// From then on it is refused.
+    /// Time from which on it is refused; `None` for never.
     pub expires: Option<Timestamp>,
     /// Set for a login.
     pub session: Option<Session>,
 }
 
-/// Id and name of the admin token, which has a file of its own.
+/// Id and name of the admin token, which has its own file.
 pub const ADMIN: (u32, &str) = (1, "admin");
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -132,21 +132,21 @@ struct Inner {
     cache: Mutex<Cache>,
 }
 
-/// Tells a file from the one that replaced it: inode, bytes, seconds and nanoseconds of its time.
+/// Identifies a version of the file: inode, length, modification time in seconds and nanoseconds.
 type Version = (u64, u64, i64, i64);
 
 #[derive(Debug, Default)]
 struct Cache {
     version: Option<Version>,
     tokens: Vec<Token>,
-    /// Uses that are not in the file yet, by id.
+    /// Times of use that are not in the file yet, by token id.
     used: HashMap<u32, Timestamp>,
-    /// The file could not be read, and that is logged.
+    /// Whether the file could not be read, which was logged.
     unreadable: bool,
 }
 
 impl Tokens {
-    /// The tokens of a data folder, which exists. Nothing is read yet.
+    /// The tokens of an existing data folder. Reads nothing yet.
     pub fn new(data: &Path) -> Self {
         let data = data.to_path_buf();
         Self(Arc::new(Inner { data, disk: Disk::default(), cache: Mutex::default() }))
@@ -169,14 +169,14 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// The token with this secret, expired or not. Counts as a use where it is not.
+    /// The token with this secret, expired or not. Counts as a use unless it is expired.
     pub fn find(&self, secret: &[u8], now: Timestamp) -> Option<Token> {
         let mut cache = self.0.cache.lock();
         self.refresh(&mut cache);
         if cache.tokens.is_empty() {
             return None;
         }
-        // Of a hash that nobody can choose, an early end of the comparison tells nothing.
+        // No constant-time comparison: nobody can choose the hash, so its timing reveals nothing.
         let sha256 = FileDigest::of(secret).sha256;
         let token = cache.tokens.iter().find(|token| token.sha256 == sha256)?.clone();
         if !token.is_expired(now) {
@@ -185,7 +185,7 @@ impl Tokens {
         Some(token)
     }
 
-    /// Whether a token is still taken. No use of it.
+    /// Whether a token is still accepted. Does not count as a use.
     pub fn is_valid(&self, id: u32, now: Timestamp) -> bool {
         let mut cache = self.0.cache.lock();
         self.refresh(&mut cache);
@@ -195,7 +195,7 @@ impl Tokens {
     /// Adds a token with this secret.
     ///
     /// # Errors
-    /// `Refused` for a name that is taken or none; `Io`; `Damaged` and `Newer` where the file
+    /// `Refused` for a name that is taken or invalid; `Io`; `Damaged` and `Newer` where the file
     /// cannot be read.
     pub fn add(&self, new: NewToken, secret: &str, now: Timestamp) -> Result<Token> {
         if new.session.is_none() {
@@ -208,7 +208,7 @@ impl Tokens {
                 }
                 None => {}
                 Some(session) => {
-                    // What ended is not kept, and neither is the session before this one.
+                    // Expired sessions are removed, and an earlier one of this device.
                     contents
                         .tokens
                         .retain(|t| t.session.as_ref().is_none_or(|old| old != session && !t.is_expired(now)));
@@ -236,7 +236,7 @@ impl Tokens {
     }
 
     /// Removes the token with this name or id, and its sessions; returns how many sessions there
-    /// were. The name or id of the admin token ends the sessions of that.
+    /// were. For the admin token, only its sessions end.
     ///
     /// # Errors
     /// `Refused` where there is none; otherwise as [`Tokens::add`].
@@ -256,10 +256,10 @@ impl Tokens {
         })
     }
 
-    /// Writes down when tokens were used, where that is not in the file yet.
+    /// Writes the times of use that are not yet in the file.
     ///
     /// # Errors
-    /// As [`Tokens::add`]: then the uses are kept for the next time.
+    /// As [`Tokens::add`]: then they are kept for the next call.
     pub fn write_uses(&self) -> Result<()> {
         let used = self.0.cache.lock().used.clone();
         if used.is_empty() {
@@ -294,7 +294,7 @@ impl Tokens {
         }
     }
 
-    /// Reads the file again where another one is in its place.
+    /// Reads the file again if it was replaced.
     fn refresh(&self, cache: &mut Cache) {
         let version = fs::metadata(self.path()).ok().map(|m| (m.ino(), m.len(), m.mtime(), m.mtime_nsec()));
         if version == cache.version {
@@ -304,7 +304,7 @@ impl Tokens {
             Ok(contents) => (cache.tokens, cache.version, cache.unreadable) = (contents.tokens, version, false),
             Err(error) => {
                 cache.tokens.clear();
-                // Not `version`: it is tried again.
+                // Not `version`, so that reading is tried again.
                 cache.version = None;
                 if !std::mem::replace(&mut cache.unreadable, true) {
                     tracing::error!("tokens are refused, all but the admin token: {error}");
@@ -315,7 +315,7 @@ impl Tokens {
 }
 
 impl Token {
-    /// Whether its time is over.
+    /// Whether its expiry time has passed.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
     }
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_ends_with_its_token_and_with_the_next_of_its_device() {
+    fn a_session_ends_with_its_token_and_with_the_next_login_of_its_device() {
         let dir = tempfile::tempdir().unwrap();
         let tokens = Tokens::new(dir.path());
         let user = tokens.add(named("ui", Scope::Read), SECRET, now()).unwrap().id;
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn uses_are_written_down_later_and_expiry_is_exact() {
+    fn uses_are_written_later_and_expiry_is_exact() {
         let dir = tempfile::tempdir().unwrap();
         let tokens = Tokens::new(dir.path());
         let end = Timestamp::from_second(2_000_000).unwrap();
@@ -422,11 +422,11 @@ mod tests {
         let on_disk = || Tokens::new(dir.path()).list().unwrap()[0].last_used;
         assert_eq!(on_disk(), None);
         tokens.write_uses().unwrap();
-        assert_eq!(on_disk(), Some(just_before), "a use after the end is none");
+        assert_eq!(on_disk(), Some(just_before), "a use after expiry does not count");
     }
 
     #[test]
-    fn a_damaged_file_opens_nothing_and_is_kept() {
+    fn a_damaged_file_grants_no_access_and_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let tokens = Tokens::new(dir.path());
         tokens.add(named("ui", Scope::Admin), SECRET, now()).unwrap();

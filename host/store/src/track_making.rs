@@ -9,7 +9,7 @@ impl Archive {
     /// one once it is complete.
     ///
     /// # Errors
-    /// Those of `fill`; `Io`, also of a full disk, or where the job is gone.
+    /// Those of `fill`; `Io`, also where the disk is full, or where the job is gone.
     pub fn make_tracks(
         &self,
         job: JobId,

@@ -1,9 +1,9 @@
-//! Boxes of a job's tracks, in the order of time: `tracks.log`.
+//! Boxes of a job's tracks by time: `tracks.log`.
 //!
-//! Which detections are one track follows from the detection log, the settings and the plugins, by
-//! an analysis of all of it. This file keeps the result, so that looking at ten seconds of a long
-//! recording takes none. It holds nothing that cannot be made again: nobody waits until it is on
-//! the disk, and one that is damaged, or has no end, counts as none once its job is over.
+//! Tracks result from an analysis of the whole detection log with the settings and the plugins.
+//! This file stores the result, so that showing ten seconds of a long recording needs no analysis.
+//! All of it can be rebuilt: writing it waits for no fsync, and a file that is damaged or has no
+//! end counts as missing once its job is over.
 //!
 //! A record is a [`Chunk`] of some seconds; the last one is [`END`].
 
@@ -24,7 +24,7 @@ use crate::{
 
 /// Seconds of stream time in a record.
 const SPAN: f64 = 10.0;
-/// Boxes in a record, after which it ends before that.
+/// A record ends before [`SPAN`] where it would have more boxes than this.
 const MAX_BOXES: usize = 4096;
 
 /// The boxes of one frame.
@@ -36,7 +36,7 @@ pub struct TrackFrame {
     pub boxes: Vec<(ObjectType, TrackId, [i32; 4])>,
 }
 
-/// Type (its place in the list of the record), track and box.
+/// Type (its index in the record's list), track and box.
 type Packed = (u32, u64, [i32; 4]);
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ struct Chunk {
     frames: Vec<(f64, Vec<Packed>)>,
 }
 
-/// The last record, in whose time nothing lies.
+/// The last record, whose time range is empty.
 const END: Chunk = Chunk { from: f64::INFINITY, to: f64::NEG_INFINITY, types: Vec::new(), frames: Vec::new() };
 
 /// Writes the boxes of a job's tracks.
@@ -60,7 +60,7 @@ pub struct TrackWriter {
 }
 
 impl TrackWriter {
-    /// Begins a file, in place of one that is there.
+    /// Begins a file, in place of an existing one.
     pub(crate) fn begin(disk: &Disk, path: PathBuf) -> Result<Self> {
         disk.remove(&path)?;
         let (log, ()) = LogWriter::open(disk, &path, Kind::Tracks, |(), _, _| Ok(()))?;
@@ -70,7 +70,7 @@ impl TrackWriter {
     /// Adds a frame, later than those before it. Readers see it after [`Self::write_out`].
     ///
     /// # Errors
-    /// `Io`, also of a full disk: then the file is of no use any more.
+    /// `Io`, also where the disk is full: then the file is unusable.
     pub fn add(&mut self, frame: TrackFrame) -> Result<()> {
         let TrackFrame { time, boxes } = frame;
         if self.boxes + boxes.len() > MAX_BOXES || time - self.chunk.from >= SPAN {
@@ -94,7 +94,7 @@ impl TrackWriter {
         Ok(())
     }
 
-    /// Lets readers see all frames. They need not be on the disk.
+    /// Makes all frames visible to readers, but not durable.
     ///
     /// # Errors
     /// As [`Self::add`].
@@ -103,7 +103,7 @@ impl TrackWriter {
         self.log.write_out()
     }
 
-    /// Ends the file: it has all frames of its job, durably.
+    /// Ends the file, durably: it has all frames of its job.
     ///
     /// # Errors
     /// As [`Self::add`].
@@ -125,7 +125,7 @@ impl TrackWriter {
 
 /// Reads the frames with times from `from` to `to`, both included, in order, until `each` breaks;
 /// returns whether the file has all frames of its job, and `None` where there is none. Reads the
-/// whole file, and decodes what is wanted of it.
+/// whole file, but decodes only the records of that time.
 pub(crate) fn read(
     path: &Path,
     from: f64,
@@ -164,7 +164,7 @@ mod tests {
         TrackFrame { time: f64::from(n) / 4.0, boxes }
     }
 
-    /// The frames of a time, and whether the file has an end.
+    /// The frames of a time range, and whether the file has an end.
     fn between(path: &Path, from: f64, to: f64) -> Option<(Vec<TrackFrame>, bool)> {
         let mut frames = Vec::new();
         let mut each = |frame| {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_frames_of_any_time_come_back() {
+    fn the_frames_of_any_time_range_are_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tracks.log");
         assert_eq!(between(&path, 0.0, 1e9), None);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_broke_off_has_no_end() {
+    fn a_truncated_file_has_no_end() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tracks.log");
         let mut writer = TrackWriter::begin(&Disk::default(), path.clone()).unwrap();
@@ -215,7 +215,7 @@ mod tests {
         std::fs::write(&path, whole.get(..whole.len() - 3).unwrap()).unwrap();
         let (frames, has_ended) = between(&path, 0.0, 1e9).unwrap();
         assert!(!has_ended && frames.len() == 100);
-        // A new one takes its place.
+        // A new file replaces it.
         TrackWriter::begin(&Disk::default(), path.clone()).unwrap().finish().unwrap();
         assert_eq!(between(&path, 0.0, 1e9), Some((Vec::new(), true)));
     }

@@ -1,4 +1,4 @@
-//! Writers of resumable uploads: one at a time for each.
+//! Exclusive writers of resumable uploads.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,12 +7,12 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// The uploads that are being written, by their files.
+/// The files of the uploads that are open for writing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Writers(Arc<Mutex<Vec<PathBuf>>>);
 
 impl Writers {
-    /// The right to change this file; `None` while somebody has it.
+    /// Acquires the exclusive right to change a file; `None` while another writer has it.
     pub(crate) fn begin(&self, path: &Path) -> Option<Writer> {
         let mut writers = self.0.lock();
         if writers.iter().any(|other| other == path) {
@@ -23,7 +23,7 @@ impl Writers {
     }
 }
 
-/// The right to change an upload's file; it ends where this is dropped.
+/// Exclusive right to change an upload's file, until dropped.
 pub(crate) struct Writer {
     writers: Writers,
     path: PathBuf,

@@ -224,7 +224,7 @@ fn beginning_an_upload_while_its_video_is_deleted_succeeds_or_finds_no_video() {
     }
 }
 
-/// Opening a job while its video is deleted creates no files of it again.
+/// Opening a job while its video is deleted does not create its files again.
 #[test]
 fn a_job_that_is_opened_while_its_video_is_deleted_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();

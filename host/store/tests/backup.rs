@@ -1,4 +1,5 @@
-//! Covers: backups of an archive that changes all the while; incremental copies; what was deleted.
+//! Covers: backups of an archive that keeps changing; incremental copies; deleted videos and
+//! sources.
 
 #![allow(
     clippy::unwrap_used,
@@ -61,7 +62,8 @@ fn every_copy_of_a_changing_archive_is_sound() {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    // Of another length each time: two of one length may have one time of change.
+                    // Of another length each time: two versions of one length may have one
+                    // modification time.
                     put_source(&archive, *id, format!("source {n} of {id}").repeat(1 + n as usize % 99).as_bytes());
                     archive.start_job(*id, &json!({"n": n})).unwrap();
                     let end = |video: &mut VideoRecord| {
@@ -72,7 +74,7 @@ fn every_copy_of_a_changing_archive_is_sound() {
                 }
             });
         }
-        // Caught, so that the writers end: the scope waits for them.
+        // A panic is caught to stop the writers, for which the scope waits.
         let sound = std::panic::catch_unwind(|| {
             for _ in 0..rounds {
                 copy(data.path(), target.path());
@@ -92,7 +94,7 @@ fn every_copy_of_a_changing_archive_is_sound() {
 }
 
 #[test]
-fn only_what_changed_is_copied_and_what_went_is_removed() {
+fn only_changed_files_are_copied_and_deleted_ones_are_removed() {
     let (data, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let archive = open(data.path());
     let [a, b, c] = [(); 3].map(|()| archive.create(record()).unwrap().id);
@@ -120,7 +122,7 @@ fn only_what_changed_is_copied_and_what_went_is_removed() {
 }
 
 #[test]
-fn a_copy_is_closed_to_other_users() {
+fn a_copy_cannot_be_read_by_other_users() {
     use std::os::unix::fs::PermissionsExt;
     let (data, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::write(data.path().join("admin.token"), "secret").unwrap();

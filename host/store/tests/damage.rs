@@ -1,5 +1,5 @@
-//! Covers: damage. A changed byte in a file costs what that file holds, and nothing beside it; it
-//! is reported; a damaged log is kept as it was; with any file damaged, the archive opens, lists,
+//! Covers: damage. A changed byte in a file loses the contents of that file and nothing else; it is
+//! reported; a damaged log is kept as it was; with any file damaged, the archive opens, lists,
 //! queues and deletes; `check` finds every change of every file; an index that was changed since it
 //! was closed is rebuilt and gives the same answers.
 
@@ -151,7 +151,7 @@ fn change(path: &Path, at: usize) {
 }
 
 #[test]
-fn a_damaged_record_costs_its_video_and_nothing_else() {
+fn a_damaged_record_loses_its_video_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let [first, second, last] = [(); 3].map(|()| finished(&archive));
@@ -179,14 +179,14 @@ fn a_damaged_record_costs_its_video_and_nothing_else() {
     fs::remove_dir_all(dir.path().join("index")).unwrap();
     let archive = open(dir.path());
     assert_rest(&archive);
-    assert!(new_video(&archive) > last, "the id of a damaged video is not given again");
+    assert!(new_video(&archive) > last, "the id of a damaged video is not used again");
     assert!(archive.delete(last).unwrap() && archive.delete(first).unwrap());
     drop(archive);
     assert_eq!(findings(dir.path()), [""; 0]);
 }
 
 #[test]
-fn a_changed_byte_in_the_middle_of_a_log_costs_one_record_and_is_kept() {
+fn a_changed_byte_in_the_middle_of_a_log_loses_one_record_and_the_log_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let video = finished(&archive);
@@ -217,7 +217,7 @@ fn a_changed_byte_in_the_middle_of_a_log_costs_one_record_and_is_kept() {
     assert_eq!(answers(&open(dir.path())), before);
 }
 
-/// Every file of an archive but the index, which a test of its own covers.
+/// Every file of an archive except the index, which another test covers.
 #[test]
 fn check_finds_a_change_of_any_file() {
     let dir = tempfile::tempdir().unwrap();
@@ -321,7 +321,7 @@ fn an_index_that_was_changed_is_rebuilt_and_gives_the_same_answers() {
 }
 
 #[test]
-fn with_a_damaged_id_file_no_id_is_given_again() {
+fn with_a_damaged_id_file_no_id_is_used_again() {
     for contents in ["", "7", "no", "3 00000000\n"] {
         let dir = tempfile::tempdir().unwrap();
         let archive = open(dir.path());
@@ -340,7 +340,7 @@ fn with_a_damaged_id_file_no_id_is_given_again() {
 }
 
 #[test]
-fn an_archive_of_a_later_release_is_refused_by_name_and_left_alone() {
+fn an_archive_of_a_later_release_is_refused_and_left_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
     let later = r#"{"format": 3, "written_by": "0.3.0", "something": "else"}"#;
@@ -359,8 +359,8 @@ fn right_after_a_kill_check_finds_nothing_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     finished(&archive);
-    // A crash: nothing is closed. In place of the end of the process, which would unlock it, the
-    // lock file is removed.
+    // Simulates a crash: nothing is closed. The lock file is removed, since this process still
+    // holds the lock.
     std::mem::forget(archive);
     fs::remove_file(dir.path().join("lock")).unwrap();
     let mut findings = Vec::new();

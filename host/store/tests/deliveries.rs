@@ -1,6 +1,6 @@
-//! Covers: deliveries. An object of a job with a router is one from the start; its last record
-//! counts, also after a restart and without the index; the counts always add up; a job that was
-//! replaced leaves nothing.
+//! Covers: deliveries. Every object of a job with a router has one from the start; its last record
+//! counts, also after a restart and without the index; the counts always add up; a replaced job
+//! leaves none.
 
 #![allow(
     clippy::unwrap_used,
@@ -37,7 +37,7 @@ fn undelivered(archive: &Archive) -> Vec<(ObjectId, u32)> {
 }
 
 #[test]
-fn without_a_router_nothing_is_a_delivery() {
+fn without_a_router_there_are_no_deliveries() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let id = new_video(&archive);
@@ -49,7 +49,7 @@ fn without_a_router_nothing_is_a_delivery() {
 }
 
 #[test]
-fn a_new_job_and_a_deletion_leave_nothing_of_the_old() {
+fn a_new_job_and_a_deletion_remove_the_old_deliveries() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let (again, gone) = (new_video(&archive), new_video(&archive));

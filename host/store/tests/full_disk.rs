@@ -1,9 +1,8 @@
-//! Covers: a full disk. What needs room fails with an error that says so, and changes nothing;
-//! deleting needs none. The index answers from memory meanwhile, all but searches. With room again
-//! everything continues in the same process, and the index is on the disk.
+//! Covers: a full disk. Operations that need disk space fail with an error that says so, and change
+//! nothing; deleting needs none. Meanwhile the index answers from memory, except for searches. Once
+//! there is space, everything continues in the same process, and the index is on the disk.
 //!
-//! Needs a file system of its own, and so the right to mount one; without it the test prints that
-//! it was skipped.
+//! Mounts a small file system; without the right to do so, the test prints that it was skipped.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a failed assumption fails the test")]
 
@@ -24,7 +23,7 @@ use ocellus_store::{
 };
 use serde_json::json;
 
-/// Unmounted when it is dropped.
+/// A mounted tmpfs, unmounted when dropped.
 struct Mounted(tempfile::TempDir);
 
 impl Mounted {
@@ -55,7 +54,7 @@ fn try_create(archive: &Archive) -> Result<VideoRecord, StoreError> {
     archive.create(move |id, now| VideoRecord::new(id, 1, None, settings, now))
 }
 
-/// A video with a long name, so that its deletion takes room in sled's log.
+/// A video with a long name, so that its deletion takes space in sled's log.
 fn new_video_with_long_name(archive: &Archive) -> VideoId {
     let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
     let name = |id| Some(format!("{id} {}", "n".repeat(2000)));
@@ -81,7 +80,7 @@ fn is_full(error: &StoreError) -> bool {
 }
 
 #[test]
-fn after_a_full_disk_with_room_again_everything_works_as_before() {
+fn once_a_full_disk_has_space_everything_works_as_before() {
     let Some(mounted) = Mounted::new(16) else {
         println!("skipped: no file system can be mounted here");
         return;
@@ -95,12 +94,12 @@ fn after_a_full_disk_with_room_again_everything_works_as_before() {
         fill(&filler);
         assert!(is_full(&try_create(&archive).unwrap_err()));
         assert!(is_full(&rename(&archive, ids[1], "another").unwrap_err()));
-        // The index is written out while there is no room for it.
+        // Flushes the index while there is no space for it.
         let _ = archive.flush();
         assert_eq!(listed(&archive).len(), ids.len());
         assert_eq!(archive.video(ids[1]).unwrap().unwrap().name.as_deref(), (round > 0).then_some("renamed"));
         for id in ids.split_off(ids.len() - 5) {
-            assert!(archive.delete(id).unwrap(), "deleting needs no room");
+            assert!(archive.delete(id).unwrap(), "deleting needs no disk space");
         }
         assert_eq!(listed(&archive).len(), ids.len());
 
@@ -164,7 +163,7 @@ fn nearest(archive: &Archive) -> Result<Option<u64>, StoreError> {
 }
 
 #[test]
-fn the_index_answers_from_memory_while_it_cannot_be_written_and_comes_back() {
+fn the_index_answers_from_memory_while_it_cannot_be_written_and_returns_to_disk() {
     let Some(mounted) = Mounted::new(48) else {
         println!("skipped: no file system can be mounted here");
         return;
@@ -177,8 +176,8 @@ fn the_index_answers_from_memory_while_it_cannot_be_written_and_comes_back() {
     assert_eq!(nearest(&archive).unwrap(), Some(7));
     let job = archive.job(objects[0].job).unwrap().unwrap();
 
-    // The room that deletions and the failover free is filled again. How many rounds it takes until
-    // sled needs another segment for its log depends on where it is in the present one.
+    // Space that deletions and the failover free is filled again. The number of rounds until sled
+    // needs another segment for its log depends on its position in the current one.
     let fillers = mounted.0.path().join("fillers");
     fs::create_dir(&fillers).unwrap();
     let (mut filled, mut in_memory) = (0, 0);
@@ -186,7 +185,7 @@ fn the_index_answers_from_memory_while_it_cannot_be_written_and_comes_back() {
         fill(&fillers.join(filled.to_string()));
         filled += 1;
         for id in ids.split_off(ids.len().saturating_sub(8)) {
-            assert!(archive.delete(id).unwrap(), "deleting needs no room");
+            assert!(archive.delete(id).unwrap(), "deleting needs no disk space");
         }
         let _ = archive.flush();
         assert_eq!(listed(&archive).len(), ids.len() + 1);
@@ -195,11 +194,11 @@ fn the_index_answers_from_memory_while_it_cannot_be_written_and_comes_back() {
         assert_eq!(archive.undelivered(None).unwrap().len(), objects.len());
         match nearest(&archive) {
             Err(StoreError::NotSearchable) => in_memory += 1,
-            found => assert!(found.unwrap() == Some(7) && !ids.is_empty(), "the index never needed room"),
+            found => assert!(found.unwrap() == Some(7) && !ids.is_empty(), "the index never needed space"),
         }
     }
 
-    // A start finds no room either.
+    // At the next start there is no space, either.
     drop((archive, job));
     fill(&fillers.join("last"));
     let archive = open(&data);

@@ -22,7 +22,7 @@ fn object(video: VideoId, track: u64) -> ObjectId {
     ObjectId { job: JobId { video, number: 1 }, object_type: ObjectType::face(), track: TrackId(track), shot: 0 }
 }
 
-/// The tracks of the objects most similar to this vector, the nearest first.
+/// Videos and tracks of the objects most similar to this vector, the nearest first.
 fn nearest(archive: &Archive, vector: &[f32]) -> Vec<(VideoId, u64)> {
     let face = ObjectType::face();
     let query = SimilarityQuery {
@@ -52,7 +52,7 @@ fn objects_are_found_by_similarity() {
                 spread: 0.0,
             }])
             .unwrap();
-            // As if a crash came before the last object was appended.
+            // As after a crash before the last object was appended.
             if track < 3 {
                 let pictures: [(_, &[u8]); 2] = [(Picture::Thumbnail, b"\xff\xd8"), (Picture::Fullframe, b"\xff\xd8")];
                 job.append_objects(&[new_object(id, &pictures)]).unwrap();
@@ -73,16 +73,16 @@ fn objects_are_found_by_similarity() {
     assert_eq!(nearest(&archive, &query), expected, "without the index");
 
     let job = archive.start_job(first, &json!({})).unwrap();
-    assert_eq!(nearest(&archive, &query), expected[2..], "a new job begins without them");
+    assert_eq!(nearest(&archive, &query), expected[2..], "a new job begins without objects");
     drop(job);
     process(&archive, first);
-    assert_eq!(nearest(&archive, &query), expected, "made again they are the same");
+    assert_eq!(nearest(&archive, &query), expected, "a repeated job gives the same");
     archive.delete(second).unwrap();
-    assert_eq!(nearest(&archive, &query), expected[..2], "gone with their video");
+    assert_eq!(nearest(&archive, &query), expected[..2], "deleted with their video");
 }
 
 #[test]
-fn identities_and_their_objects_come_page_by_page() {
+fn identities_and_their_objects_are_listed_in_pages() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let video = new_video(&archive);
@@ -172,7 +172,7 @@ fn identities_are_kept_with_their_job() {
     assert_eq!(found(), []);
     let whole = fs::read(folder.join("embeddings.log")).unwrap();
     fs::write(folder.join("embeddings.log"), &whole[..whole.len() - 3]).unwrap();
-    // The unfinished job would truncate the torn end; the index has one embedding more.
+    // A job that continues would truncate the torn end; the index has one embedding more.
     assert!(matches!(&found()[..], [Finding::Index { .. }]), "{:?}", found());
     fs::write(folder.join("embeddings.log"), whole).unwrap();
     fs::write(folder.join("clusters.json"), b"[{").unwrap();

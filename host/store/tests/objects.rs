@@ -1,6 +1,6 @@
-//! Covers: objects that are appended together. Each gets its own number, pictures and delivery; one
-//! that is there stays as it is; where one of them cannot be written none is there, and they can be
-//! appended again.
+//! Covers: objects that are appended together. Each gets its own number, pictures and delivery; an
+//! existing one is left unchanged; if one of them cannot be written, none is appended, and they can
+//! be appended again.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed assumption fails the test")]
 
@@ -37,7 +37,7 @@ fn kept(archive: &Archive, job: JobId) -> (Vec<(u64, String)>, Vec<u64>) {
 }
 
 #[test]
-fn a_restarted_job_has_another_number_and_nothing_of_before() {
+fn a_restarted_job_has_another_number_and_no_objects() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let spec = json!({ "router_url": "http://localhost/", "camera": 7 });
@@ -61,14 +61,14 @@ fn a_restarted_job_has_another_number_and_nothing_of_before() {
 }
 
 #[test]
-fn objects_appended_together_are_as_if_appended_one_by_one() {
+fn appending_objects_together_equals_appending_them_one_by_one() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let job = archive.start_job(new_video(&archive), &json!({ "router_url": "http://localhost/" })).unwrap();
     let id = job.id();
     assert_eq!(numbers(job.append_objects(&[]).unwrap()), []);
     assert_eq!(numbers(job.append_objects(&[object(id, 5), object(id, 3)]).unwrap()), [(5, 0), (3, 1)]);
-    // One that is there, one that comes twice.
+    // One that exists, and one that occurs twice.
     let mut other = object(id, 3);
     other.pictures[0].1 = b"\xff\xd8 other".to_vec();
     assert_eq!(

@@ -1,6 +1,5 @@
-//! Covers: uploads that come in several requests: they go on after the archive was opened again,
-//! have one writer at a time, become the source as a whole, and end by removal, by time and with
-//! their video.
+//! Covers: resumable uploads: they continue after the archive was reopened, have one writer at a
+//! time, become the source as a whole, and end by removal, by time and with their video.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed assumption fails the test")]
 
@@ -41,7 +40,7 @@ fn is_gone(archive: &Archive, id: VideoId) -> bool {
 }
 
 #[test]
-fn an_upload_goes_on_after_the_archive_was_opened_again() {
+fn an_upload_continues_after_the_archive_was_reopened() {
     let (dir, archive, id) = begun(10);
     let mut upload = take(&archive, id);
     upload.append(b"sou").unwrap();
@@ -56,7 +55,7 @@ fn an_upload_goes_on_after_the_archive_was_opened_again() {
     let mut upload = take(&archive, id);
     assert!(upload.append(b"more than there is to be").is_err());
     upload.append(b"rce").unwrap();
-    // An upload that is not complete is no source, and stays.
+    // An incomplete upload is not committed, and stays.
     assert!(upload.commit_if(|_| Ok(())).is_err());
     let mut upload = take(&archive, id);
     upload.append(b"file").unwrap();

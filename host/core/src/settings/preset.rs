@@ -1,11 +1,11 @@
-//! Preset: settings by an operator that become a schema's defaults.
+//! Preset: an operator's settings, which become a schema's defaults.
 
 use serde_json::{Value, json};
 
 /// Makes the values of `preset`, which is valid against `schema`, its defaults, at every depth.
-/// What `preset` does not have keeps its default. What is off by default comes on with an object
-/// where `may_be_on` says so of its path.
-pub(super) fn lay_under<'p>(
+/// Keys that are not in `preset` keep their defaults. An object is switched on by default if
+/// `may_be_on` is true for its path.
+pub(super) fn set_defaults<'p>(
     schema: &mut Value,
     preset: &'p Value,
     path: &mut Vec<&'p str>,
@@ -19,11 +19,11 @@ pub(super) fn lay_under<'p>(
     };
     for (key, value) in values {
         path.push(key);
-        lay_under(properties.entry(key).or_insert_with(|| json!({})), value, path, may_be_on);
+        set_defaults(properties.entry(key).or_insert_with(|| json!({})), value, path, may_be_on);
         path.pop();
     }
     if may_be_on(path) {
-        // Completed by the defaults of its own keys.
+        // The defaults of its own keys complete it.
         schema.insert("default".into(), json!({}));
     }
 }

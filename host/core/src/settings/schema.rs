@@ -1,23 +1,22 @@
-//! JSON Schema of `stream_settings`, and what follows from a schema: defaults, merges, unknown
-//! keys.
+//! JSON Schema of `stream_settings`, and operations on schemas: defaults, merges, unknown keys.
 
 use serde_json::{Map, Value, json};
 
 use crate::ObjectType;
 
-/// The router plugin that ships. Its name is not written, since the vendor's clients do not know
-/// the key.
+/// The default router plugin. Its name is left out of serialized settings, since the vendor's
+/// clients do not know the key.
 pub(super) const DEFAULT_ROUTER: &str = "http";
 
-/// The key that a schema does not know; `None` where the error is another one. `whole` is the value
-/// that was validated.
+/// The unknown key that an error reports; `None` for another error. `whole` is the value that was
+/// validated.
 pub fn unknown_key(error: &jsonschema::ValidationError<'_>, whole: &Value) -> Option<String> {
     use jsonschema::error::ValidationErrorKind as Kind;
 
     match error.kind() {
         Kind::AdditionalProperties { unexpected } => unexpected.first().cloned(),
-        // So the library says it where a schema names no key at all, with the value that the key
-        // has and the path of the object that it is in.
+        // For a schema that allows no key at all, the library reports the value of the key and the
+        // path of the object that has it.
         Kind::FalseSchema => {
             let object = whole.pointer(error.instance_path().as_str())?.as_object()?;
             object.iter().find(|(_, value)| *value == error.instance().as_ref()).map(|(key, _)| key.clone())
@@ -26,7 +25,7 @@ pub fn unknown_key(error: &jsonschema::ValidationError<'_>, whole: &Value) -> Op
     }
 }
 
-/// `value` with the schema's defaults for what is absent, at every depth, in the schema's order.
+/// `value` completed by the schema's defaults, at every depth, in the schema's order.
 pub(super) fn with_defaults(schema: &Value, value: &Value) -> Value {
     let (Some(properties), Some(given)) = (schema.get("properties").and_then(Value::as_object), value.as_object())
     else {
@@ -36,16 +35,16 @@ pub(super) fn with_defaults(schema: &Value, value: &Value) -> Value {
         let value = given.get(key).or_else(|| sub.get("default"))?;
         Some((key.clone(), with_defaults(sub, value)))
     });
-    // What the schema does not name, it allows.
+    // Keys that the schema does not name are allowed.
     let more = given.iter().filter(|(key, _)| !properties.contains_key(*key)).map(|(k, v)| (k.clone(), v.clone()));
     Value::Object(complete.chain(more).collect())
 }
 
-pub(super) fn lay_over(target: &mut Value, patch: &Value) {
+pub(super) fn merge_into(target: &mut Value, patch: &Value) {
     match (target, patch) {
         (Value::Object(target), Value::Object(patch)) => {
             for (key, value) in patch {
-                lay_over(target.entry(key.clone()).or_insert(Value::Null), value);
+                merge_into(target.entry(key.clone()).or_insert(Value::Null), value);
             }
         }
         (target, patch) => *target = patch.clone(),

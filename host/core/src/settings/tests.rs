@@ -12,7 +12,7 @@ fn refused(sent: Value) -> (String, String) {
 }
 
 #[test]
-fn nothing_sent_is_the_documented_default() {
+fn empty_settings_are_the_documented_defaults() {
     let settings = serde_json::to_value(schema().complete(None).unwrap()).unwrap();
     let face = &settings["detectors"]["face"];
     assert_eq!(face["filter_min_quality"], 0.42);
@@ -25,7 +25,7 @@ fn nothing_sent_is_the_documented_default() {
 }
 
 #[test]
-fn a_fraction_of_zeros_is_a_whole_number_at_every_depth() {
+fn a_float_without_a_fraction_is_an_integer_at_every_depth() {
     let sent = json!({
         "router_timeout_ms": 60.0, "start_stream_timestamp": 1e9, "play_speed": 2.0,
         "detectors": {"face": {"filter_min_size": 60.0, "filter_min_quality": 1.0, "track_miss_interval": 0.5}},
@@ -66,7 +66,7 @@ fn refusals_name_the_path() {
 }
 
 #[test]
-fn plugins_have_settings_of_their_own_validated_by_their_schemas() {
+fn settings_of_plugins_are_validated_by_their_schemas() {
     let speed = json!({
         "type": "object", "additionalProperties": false, "required": ["road"],
         "properties": {"road": {"$ref": "#/$defs/name"}, "limit": {"type": "integer", "minimum": 1, "default": 50}},
@@ -94,7 +94,7 @@ fn plugins_have_settings_of_their_own_validated_by_their_schemas() {
 }
 
 #[test]
-fn a_router_is_chosen_by_its_name_and_the_one_that_ships_is_not_written() {
+fn a_router_is_chosen_by_its_name_and_the_default_one_is_not_written() {
     let schema = schema().with_routers(&["http".into(), "to-queue".into()]).unwrap();
     let settings = schema.complete(None).unwrap();
     assert_eq!(settings.router, "http");
@@ -162,7 +162,7 @@ fn anything() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn whatever_is_sent_is_settings_or_a_refusal_with_a_path(sent in anything()) {
+    fn any_json_gives_settings_or_an_error_with_a_path(sent in anything()) {
         match schema().complete(Some(&sent)) {
             Ok(settings) => {
                 let json = serde_json::to_value(&settings).unwrap();
@@ -174,7 +174,7 @@ proptest! {
 }
 
 #[test]
-fn a_preset_is_what_a_client_that_sends_nothing_gets() {
+fn a_preset_sets_the_defaults() {
     let types = [ObjectType::face(), ObjectType::body()];
     let preset = json!({
         "imotion_threshold": 0.25,
@@ -212,7 +212,7 @@ fn a_preset_can_switch_a_type_off_and_an_empty_one_changes_nothing() {
 }
 
 #[test]
-fn a_preset_that_no_client_could_send_is_refused_with_the_path_of_the_key() {
+fn an_invalid_preset_is_refused_with_the_path_of_the_key() {
     for (preset, path) in [
         (json!({"detectors": {"body": {"filter_min_sise": 20}}}), "stream_settings.detectors.body.filter_min_sise"),
         (json!({"detectors": {"face": {"jpeg_quality": 101}}}), "stream_settings.detectors.face.jpeg_quality"),

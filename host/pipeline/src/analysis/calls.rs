@@ -1,7 +1,7 @@
-//! Calls that a type's pipeline makes of its plugins.
+//! Plugin calls of a type's pipeline, as traits.
 //!
-//! [`TrackerSlot`] and [`FilterSlot`] answer them in a job, by inherent methods of the same names;
-//! tests answer them without a sandbox. Calls are resolved at compile time.
+//! In a job, [`TrackerSlot`] and [`FilterSlot`] answer them, by inherent methods of the same names;
+//! tests use fakes without a sandbox. Calls are dispatched statically.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use ocellus_runtime::{
     Candidate, FilterSlot, FrameInfo, Object, Pixels, PluginError, Stage, TrackerSlot, Update, Verdict,
 };
 
-/// A tracker at work on one object type.
+/// The tracker of one object type.
 pub(super) trait TrackerCalls {
     fn name(&self) -> &str;
     fn update(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError>;
     fn finish(&mut self) -> Result<Vec<TrackId>, PluginError>;
 }
 
-/// A filter at work on one object type.
+/// A filter of one object type.
 pub(super) trait FilterCalls {
     fn name(&self) -> &str;
     fn wants(&self, stage: Stage) -> bool;

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub enum DecisionStage {
     /// A filter dropped a detection before tracking.
     Detections,
-    /// The tracker gave a detection to no track.
+    /// The tracker assigned a detection to no track.
     Tracker,
     /// A filter rejected a detection as the best shot of its track.
     Shots,
@@ -20,9 +20,9 @@ pub enum DecisionStage {
 /// One detection or track that was dropped, and why.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Decision {
-    /// Where it was dropped.
+    /// Stage at which it was dropped.
     pub stage: DecisionStage,
-    /// Of the detection or track.
+    /// Type of the detection or track.
     #[serde(rename = "type")]
     pub object_type: ObjectType,
     /// Index of the frame; of a track, that of its best shot.

@@ -8,13 +8,13 @@ use super::{
     event::Event,
 };
 
-/// Stands for the host where decisions name a plugin.
+/// Name of the host in decisions, in place of a plugin's.
 pub(super) const HOST: &str = "ocellus";
 
-/// Records what was dropped, where that is asked for.
+/// Records what was dropped, if enabled.
 pub(super) struct DecisionRecorder {
     pub(super) object_type: ObjectType,
-    pub(super) asked: bool,
+    pub(super) is_enabled: bool,
 }
 
 impl DecisionRecorder {
@@ -27,7 +27,7 @@ impl DecisionRecorder {
         plugin: &str,
         why: Rejection,
     ) {
-        if self.asked {
+        if self.is_enabled {
             let Rejection { rule, value } = why;
             events.push(Event::Decision(Decision::new(
                 &self.object_type,

@@ -1,4 +1,4 @@
-//! Events of the analysis: what comes out of it, frame by frame.
+//! Events of the analysis: its results, frame by frame.
 
 use ocellus_core::{ObjectRecord, ObjectType, TrackId};
 
@@ -10,12 +10,12 @@ pub(crate) type TrackKey = (ObjectType, TrackId);
 /// Embedding of one picture of an object.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sample {
-    /// Of the picture: [`ocellus_core::Detection::quality`].
+    /// Quality of the picture: [`ocellus_core::Detection::quality`].
     pub(crate) quality: f32,
     pub(crate) vector: Vec<f32>,
 }
 
-/// What a frame is retained for, until its track ends or another frame replaces it.
+/// Purpose for which a frame is retained, until its track ends or another frame replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     /// The best shot so far.
@@ -28,7 +28,7 @@ pub(crate) enum Role {
     Last,
 }
 
-/// Takes the boxes of tracks out of the results of a frame.
+/// Removes the boxes of tracks from the results of a frame, and returns them.
 pub(crate) fn take_boxes(events: &mut Vec<Event>) -> Vec<(ObjectType, TrackId, [i32; 4])> {
     let boxes = events.extract_if(.., |event| matches!(event, Event::Box(..)));
     boxes
@@ -40,15 +40,15 @@ pub(crate) fn take_boxes(events: &mut Vec<Event>) -> Vec<(ObjectType, TrackId, [
 pub(crate) enum Event {
     /// The frame just processed is to be retained.
     Keep(TrackKey, Role),
-    /// Samples of the object that is reported next, which its track ends with.
+    /// Samples of the object that is reported next, the final one of its track.
     Samples(TrackKey, Vec<Sample>),
-    /// An object is reported: of a track that ended, or, as a realtime shot, of one that goes on.
+    /// An object is reported: of a track that ended or, as a realtime shot, of one that continues.
     Object(Box<ObjectRecord>),
-    /// Where a track is in this frame: left, top, right, bottom in pixels; only where boxes are
-    /// asked for.
+    /// The box of a track in this frame: left, top, right, bottom in pixels; only with
+    /// `report_boxes`.
     Box(TrackKey, [i32; 4]),
     /// The track ended and nothing is reported.
     Dropped(TrackKey),
-    /// A detection or track was dropped; only where decisions are asked for.
+    /// A detection or track was dropped; only if decisions are recorded.
     Decision(Decision),
 }

@@ -1,18 +1,18 @@
 //! Analysis of the detection log: filters, tracker, best shot, filters, objects.
 //!
-//! Guarantees: a function of the records of the log in order, the settings and the plugins; it sees
-//! no clock, and no pixels but those that it passes to filters that were granted them. It asks for
-//! a frame to be retained ([`Event::Keep`]) while the frame is at hand. One [`TypePipeline`] for
-//! each object type; types are independent of each other. At a gap all tracks end, and every plugin
-//! restarts.
+//! Guarantees: a function of the records of the log in order, the settings and the plugins; it
+//! reads no clock, and no pixels except those that it passes to filters with access to them. It
+//! requests that a frame is retained ([`Event::Keep`]) while the frame is available. One
+//! [`TypePipeline`] for each object type; types are independent of each other. At a gap all tracks
+//! end, and every plugin restarts.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `type_pipeline` | one object type: filters, tracker, selection of shots, reports |
 //! | `track` | one open track: its shots, its history, its realtime window |
 //! | `event` | output: frames to retain, objects, decisions (`decision`, `decision_recorder`) |
-//! | `plugins` | which plugins the settings ask for, and with which settings |
-//! | `calls` | the calls of plugins, as an interface |
+//! | `plugins` | choice of plugins by the settings, and the settings of each |
+//! | `calls` | the calls of plugins, as traits |
 
 mod calls;
 mod decision;
@@ -42,9 +42,9 @@ pub(crate) struct Analysis {
     types: Vec<TypePipeline>,
     clock: StreamClock,
     opening: Opening,
-    /// Cost of the sessions that a gap ended, by the names of their plugins.
+    /// Usage of the plugin sessions that a gap ended, by plugin name.
     before_gap: BTreeMap<String, PluginUse>,
-    /// A gap lies before the next frame.
+    /// Whether a gap lies before the next frame.
     after_gap: bool,
 }
 
@@ -68,7 +68,7 @@ impl Opening {
             let stream = StreamInfo { object_type: t.clone(), size, frame_rate };
             let (own, scores) = (&self.settings.plugins, header.scores_of(t));
             let mut pipeline = TypePipeline::open(&self.plugins, self.job, d, &chosen, own, stream, scores)?;
-            (pipeline.recorder.asked, pipeline.shot_rule) = (self.explain, self.shot_rule);
+            (pipeline.recorder.is_enabled, pipeline.shot_rule) = (self.explain, self.shot_rule);
             pipeline.reports_boxes = self.report_boxes;
             if self.follow_canaries {
                 pipeline.follow_canaries();
@@ -97,19 +97,19 @@ impl Analysis {
         Ok(Self { types, clock: StreamClock { start }, opening, before_gap: BTreeMap::new(), after_gap: false })
     }
 
-    /// Makes the calls of the plugins that serve to their canaries, too, without effect.
+    /// Makes all plugin calls to the plugins' canaries, too, without effect.
     pub(crate) fn follow_canaries(&mut self) {
         self.opening.follow_canaries = true;
         self.types.iter_mut().for_each(TypePipeline::follow_canaries);
     }
 
-    /// Reports where tracks are, frame by frame, from now on.
+    /// Reports the boxes of tracks, frame by frame, from now on.
     pub(crate) fn report_boxes(&mut self) {
         self.opening.report_boxes = true;
         self.types.iter_mut().for_each(|pipeline| pipeline.reports_boxes = true);
     }
 
-    /// The greatest track number so far, or a greater one, of each object type.
+    /// An upper bound of the track numbers so far, for each object type.
     pub(crate) fn tracks(&self) -> impl Iterator<Item = (&ObjectType, TrackId)> {
         self.types.iter().map(|pipeline| (&pipeline.recorder.object_type, pipeline.last))
     }
@@ -131,13 +131,13 @@ impl Analysis {
         Ok(())
     }
 
-    /// Whether a filter was granted crops: a replay has to decode then.
+    /// Whether a filter has access to crops: a replay has to decode then.
     pub(crate) fn reads_crops(&self) -> bool {
         self.types.iter().any(|pipeline| pipeline.filters.iter().any(FilterSlot::reads_crops))
     }
 
     /// Processes the next record of the log. `size` and `pixels` are those of its frame; pixels
-    /// only where they are at hand.
+    /// only where they are available.
     pub(crate) fn frame(
         &mut self,
         record: &FrameRecord,
@@ -163,7 +163,7 @@ impl Analysis {
         Ok(events)
     }
 
-    /// Cost of each plugin so far, by its name.
+    /// Usage of each plugin so far, by its name.
     pub(crate) fn report(&mut self) -> BTreeMap<String, PluginUse> {
         let mut all = self.before_gap.clone();
         for pipeline in &mut self.types {
@@ -188,7 +188,7 @@ impl Analysis {
 }
 
 /// Clock of the timestamps that users see: stream time from `start` (Unix seconds), or the server's
-/// clock as the log has it.
+/// clock as logged.
 struct StreamClock {
     start: Option<i64>,
 }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn stream_time_counts_from_the_start_that_was_asked_for() {
+    fn stream_time_counts_from_the_configured_start() {
         let clock = StreamClock { start: Some(1_700_000_000) };
         assert_eq!(clock.timestamp(&record(2.5, 9)).as_microsecond(), 1_700_000_002_500_000);
         let beyond = StreamClock { start: Some(1_000_000_000_000_000) };
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn otherwise_it_is_the_time_of_processing() {
+    fn without_a_start_a_timestamp_is_the_time_of_processing() {
         assert_eq!(StreamClock { start: None }.timestamp(&record(2.5, 1_234)).as_microsecond(), 1_234);
     }
 }

@@ -1,4 +1,4 @@
-//! Choice of plugins by the settings of a detector, and the settings that each is given.
+//! Choice of plugins by the settings of a detector, and the settings of each plugin.
 
 use ocellus_core::{DetectorSettings, ScoreThresholds, StreamSettings};
 use ocellus_runtime::{Kind, Plugins, Role};
@@ -9,21 +9,21 @@ pub(crate) fn compares_appearances(plugins: &Plugins, s: &DetectorSettings) -> b
     tracker_settings(plugins, s, ScoreThresholds::default()).get(MATCHING).is_some()
 }
 
-/// The plugins that a job by these settings uses, routers aside.
+/// The plugins that a job by these settings uses, without routers.
 pub(crate) fn plugins_of(settings: &StreamSettings) -> impl Iterator<Item = (Kind, &str)> {
     let trackers = settings.active().map(|(_, s)| (Kind::Tracker, s.tracker_type.as_str()));
     let of_settings = settings.active().flat_map(|(_, s)| filter_settings(s)).map(|(name, _)| (Kind::Filter, name));
     trackers.chain(settings.chosen_filters().map(|name| (Kind::Filter, name))).chain(of_settings)
 }
 
-/// Setting of trackers: the least similarity of two appearances in one track.
+/// Setting of trackers: least similarity of two appearances in one track.
 const MATCHING: &str = "matching_threshold";
 
-/// Setting of trackers: the score below which a detection only continues a track. Those that have
-/// it are shown such detections.
+/// Setting of trackers: the score below which a detection only continues a track. Only trackers
+/// that have it get such detections.
 pub(super) const MIN_SCORE: &str = "min_score";
 
-/// The settings of tracking, as far as this tracker's schema has them.
+/// The settings of tracking that this tracker's schema has.
 pub(super) fn tracker_settings(plugins: &Plugins, s: &DetectorSettings, scores: ScoreThresholds) -> Value {
     let mut settings = json!({
         "overlap_threshold": s.track_overlap_threshold,
@@ -42,7 +42,7 @@ pub(super) fn tracker_settings(plugins: &Plugins, s: &DetectorSettings, scores: 
     settings
 }
 
-/// The shipped filters that the settings ask for, in the order in which they are asked.
+/// The shipped filters that the settings require, in the order of their calls.
 pub(super) fn filter_settings(s: &DetectorSettings) -> Vec<(&'static str, Value)> {
     let mut filters = vec![
         ("quality", json!({"min": s.filter_min_quality})),

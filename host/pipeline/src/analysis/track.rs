@@ -12,15 +12,15 @@ use crate::quality::preference;
 
 use super::event::Sample;
 
-/// The frame that is being processed.
+/// The current frame.
 pub(super) struct Now {
     pub(super) frame: FrameInfo,
-    /// The time that users see.
+    /// The timestamp that users see.
     pub(super) timestamp: Timestamp,
     pub(super) pixels: Option<Arc<dyn Pixels>>,
 }
 
-/// A detection with its moment.
+/// A detection with its frame and times.
 #[derive(Clone)]
 pub(super) struct Shot {
     pub(super) summary: ShotSummary,
@@ -45,7 +45,7 @@ impl Shot {
     }
 }
 
-/// Settings of what is reported of tracks.
+/// Settings for the reports of tracks.
 pub(super) struct Reporting {
     pub(super) realtime: Option<Realtime>,
     pub(super) interpolate: bool,
@@ -85,14 +85,14 @@ pub(super) struct AnnotatedShot {
     pub(super) attributes: Attributes,
 }
 
-/// Rule by which the best shot of a track is chosen. Of equals, the first one stays.
+/// Rule by which the best shot of a track is chosen. The first of equals wins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ShotRule {
-    /// The quality alone, which contained the size in release 0.1: its jobs replay as they ran.
+    /// Quality alone, which included the size in release 0.1: its jobs replay as they ran.
     #[default]
     Quality,
-    /// The [`preference`], to which the size counts.
+    /// The [`preference`], which includes the size.
     QualityAndSize,
 }
 
@@ -125,24 +125,25 @@ pub(super) struct Window {
     pub(super) shots: u32,
 }
 
-/// Seconds of stream time within which a second look tells a mistake of the detector from an
-/// object: a person walks their own width in that time (0.5 m at 1.4 m/s), and may be elsewhere
-/// after it. What only one of the frames this close to each other shows is a mistake, unless it is
-/// sure.
-const SECOND_LOOK: f64 = 0.36;
+/// Seconds of stream time within which another frame confirms an object: a person walks their own
+/// width in that time (0.5 m at 1.4 m/s), and may be elsewhere later. A detection in only one of
+/// several frames this close to each other is a mistake of the detector, unless its score is
+/// `sure`.
+const CONFIRM_WITHIN: f64 = 0.36;
 
-/// Seconds for which something of the detector's least score has to be seen before it counts, if it
-/// then vanishes in the middle of a scene; less for greater scores, and nothing from `sure` on. Of
-/// patterns of a road or of foliage that a detector takes for an object, nearly all come and go
-/// within half a second; what leaves through the edge of the frame had no more time.
+/// Seconds for which an object of the detector's least score has to be visible, if it then vanishes
+/// in the middle of a scene; less for greater scores, and none from `sure` on. Nearly all false
+/// detections of road or foliage patterns vanish within half a second; objects that leave through
+/// the edge of the frame had no more time.
 const BRIEF: f64 = 0.7;
-/// Share of the frame's side within which a box lies at its edge.
+/// Distance of a box from the edge of the frame, as a share of the frame's side, up to which it is
+/// at the edge.
 const EDGE: f32 = 0.005;
 
-/// How often and for how long a track was seen.
+/// How often and for how long a track was visible.
 #[derive(Clone, Copy, Default)]
-struct Looks {
-    /// Detections that are not weak, and the greatest score of them.
+struct Sightings {
+    /// Number of detections that are not weak, and their greatest score.
     count: u64,
     score: f32,
     /// Stream time of the first of these, in seconds, and seconds from there to the nearest frames
@@ -157,10 +158,10 @@ struct Looks {
     at_edge: bool,
 }
 
-/// Why a track counts as a mistake of the detector.
+/// Why a track is taken for a mistake of the detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mistake {
-    /// One of the frames close to each other shows it.
+    /// Only one of several frames close to each other shows it.
     SeenOnce,
     /// It vanished in the middle of a scene, too soon for its score.
     SeenBriefly,
@@ -173,8 +174,8 @@ pub(super) struct Track {
     pub(super) detections: u64,
     /// Frames between detections that were filled with interpolated boxes.
     pub(super) interpolated: u64,
-    looks: Looks,
-    /// Empty where the settings do not ask for it.
+    sightings: Sightings,
+    /// Empty unless the settings require it.
     pub(super) history: Vec<TrackPoint>,
     /// The best shot so far of those that filters accepted.
     pub(super) best: Option<AnnotatedShot>,
@@ -194,7 +195,7 @@ impl Track {
             last: shot.clone(),
             detections: 0,
             interpolated: 0,
-            looks: Looks::default(),
+            sightings: Sightings::default(),
             history: Vec::new(),
             best: None,
             window,
@@ -204,19 +205,19 @@ impl Track {
         }
     }
 
-    /// Remembers that a tracklet was replaced, if the track is in it or was where it is.
+    /// Records that a tracklet was replaced, if it is the track's or itself replaced that.
     pub(super) fn note_replacement(&mut self, old: TrackletId, new: TrackletId) {
         if self.tracklet == Some(old) || self.replaced_by.contains(&old) {
             self.replaced_by.push(new);
         }
     }
 
-    /// Whether this tracklet is of somebody else, who took the place of the track's last one.
+    /// Whether this tracklet shows another individual, in place of the track's last tracklet.
     pub(super) fn is_replaced_by(&self, tracklet: TrackletId) -> bool {
         self.replaced_by.contains(&tracklet)
     }
 
-    /// Goes on in the tracklet of the detection that was added.
+    /// Continues in the tracklet of the detection that was added.
     pub(super) fn follow(&mut self, tracklet: Option<TrackletId>) {
         if tracklet.is_some() {
             self.tracklet = tracklet;
@@ -224,63 +225,63 @@ impl Track {
         }
     }
 
-    /// A frame of the same scene is looked at.
-    pub(super) fn look_again(&mut self, now: f64) {
-        if self.looks.count > 0 {
-            self.looks.next.get_or_insert(now - self.looks.first);
-            self.looks.after.get_or_insert(now - self.looks.last);
+    /// Records a frame of the same scene.
+    pub(super) fn note_frame(&mut self, now: f64) {
+        if self.sightings.count > 0 {
+            self.sightings.next.get_or_insert(now - self.sightings.first);
+            self.sightings.after.get_or_insert(now - self.sightings.last);
         }
     }
 
-    /// A detection that is not weak was added. `before`: stream time of the last frame of the scene
+    /// Records a detection that is not weak. `before`: stream time of the last frame of the scene
     /// before this one.
-    pub(super) fn look(&mut self, now: &FrameInfo, before: Option<f64>, detection: &Detection) {
-        if self.looks.count == 0 {
-            (self.looks.first, self.looks.before) = (now.time, before.map(|before| now.time - before));
+    pub(super) fn note_detection(&mut self, now: &FrameInfo, before: Option<f64>, detection: &Detection) {
+        if self.sightings.count == 0 {
+            (self.sightings.first, self.sightings.before) = (now.time, before.map(|before| now.time - before));
         }
-        self.looks.count += 1;
-        self.looks.score = self.looks.score.max(detection.score);
-        self.see(now, detection);
+        self.sightings.count += 1;
+        self.sightings.score = self.sightings.score.max(detection.score);
+        self.note_position(now, detection);
     }
 
-    /// A detection was added, weak or not.
-    pub(super) fn see(&mut self, now: &FrameInfo, detection: &Detection) {
+    /// Records time and place of a detection, weak or not.
+    pub(super) fn note_position(&mut self, now: &FrameInfo, detection: &Detection) {
         let Rect { left, top, right, bottom } = detection.rect;
         let (width, height) = (now.size.width as f32, now.size.height as f32);
         let distances = [left / width, top / height, 1.0 - right / width, 1.0 - bottom / height];
-        (self.looks.last, self.looks.after) = (now.time, None);
-        self.looks.at_edge = distances.iter().any(|distance| *distance <= EDGE);
+        (self.sightings.last, self.sightings.after) = (now.time, None);
+        self.sightings.at_edge = distances.iter().any(|distance| *distance <= EDGE);
     }
 
-    /// Why it is taken for a mistake of the detector, if it ends as it is now.
+    /// Why the track is a mistake of the detector, if it ends now.
     pub(super) fn mistake(&self, scores: ScoreThresholds) -> Option<Mistake> {
-        let Looks { count, before, next, after, at_edge, .. } = self.looks;
-        let is_near = |frame: Option<f64>| frame.is_some_and(|seconds| seconds <= SECOND_LOOK);
+        let Sightings { count, before, next, after, at_edge, .. } = self.sightings;
+        let is_near = |frame: Option<f64>| frame.is_some_and(|seconds| seconds <= CONFIRM_WITHIN);
         if self.is_seen_enough(scores) {
             None
         } else if count < 2 {
             (is_near(before) || is_near(next)).then_some(Mistake::SeenOnce)
         } else {
-            // Who was told of it is told of its end.
+            // A receiver of a realtime shot also gets the end of the track.
             (is_near(after) && !at_edge && self.window.posted.is_none()).then_some(Mistake::SeenBriefly)
         }
     }
 
-    /// Whether it is known, while it is open, that it was not only seen once. A realtime shot waits
-    /// for no more than that.
+    /// Whether an open track is known not to be seen only once. A realtime shot waits for no more
+    /// than that.
     pub(super) fn is_confirmed(&self, scores: ScoreThresholds) -> bool {
-        let Looks { count, score, next, .. } = self.looks;
+        let Sightings { count, score, next, .. } = self.sightings;
         count > 1 || score >= scores.sure || (next.is_some() && self.mistake(scores).is_none())
     }
 
-    /// Whether it is sure, or was seen more than once and for as long as its score asks.
+    /// Whether its score is sure, or it was visible more than once and long enough for its score.
     fn is_seen_enough(&self, ScoreThresholds { min, sure }: ScoreThresholds) -> bool {
-        let Looks { count, score, first, last, .. } = self.looks;
+        let Sightings { count, score, first, last, .. } = self.sightings;
         let missing = (sure - score) / (sure - min);
         score >= sure || (count > 1 && last - first >= BRIEF * f64::from(missing.clamp(0.0, 1.0)))
     }
 
-    /// Adds a detection, and the boxes between it and the last one.
+    /// Adds a detection, and interpolated boxes between it and the last one.
     pub(super) fn extend(&mut self, shot: Shot, reporting: &Reporting) {
         let gap = shot.summary.frame.saturating_sub(self.last.summary.frame);
         if reporting.interpolate {
@@ -298,7 +299,7 @@ impl Track {
     }
 }
 
-/// The box of frame `n` of `gap` between two detections, on the line between theirs.
+/// The box of frame `n` of `gap` between two detections, interpolated linearly.
 fn between(a: &ShotSummary, b: &ShotSummary, n: u64, gap: u64) -> TrackPoint {
     let share = n as f64 / gap as f64;
     let (from, to) = (a.timestamp.as_microsecond(), b.timestamp.as_microsecond());

@@ -40,7 +40,7 @@ fn apply<T>(
     (kept, dropped)
 }
 
-/// The place of a detection in its frame, and the attributes that filters gave it.
+/// The index of a detection in its frame, and the attributes that filters gave it.
 type Notes = (usize, Attributes);
 
 /// A detection that may become the best shot of its track.
@@ -52,7 +52,8 @@ struct ShotCandidate<'a> {
 
 impl TypePipeline {
     /// `chosen`: filters that the user named, which come before those of the settings. `own`: the
-    /// user's settings of plugins by name, which override those that follow from the detector's.
+    /// user's settings of plugins by name, which override those derived from the detector's
+    /// settings.
     pub(super) fn open(
         plugins: &Plugins,
         job: JobId,
@@ -87,8 +88,8 @@ impl TypePipeline {
 }
 
 impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
-    /// The number of a track of the tracker's for a detection of this tracklet. If the tracklet
-    /// replaced the one that the track was last in, the tracker holds two individuals as one: the
+    /// The job's number of a tracker's track, for a detection of this tracklet. If the tracklet
+    /// replaced the one that the track was last in, the tracker has merged two individuals: the
     /// track so far ends, and the detection begins another.
     fn number_for(
         &mut self,
@@ -110,7 +111,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         Ok(new)
     }
 
-    /// Takes the detections of one frame through filters, tracker and selection.
+    /// Passes the detections of one frame through filters, tracker and selection.
     pub(super) fn frame(
         &mut self,
         now: &Now,
@@ -122,7 +123,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         if now.frame.cut {
             self.frame_before = None;
         } else {
-            self.tracks.values_mut().for_each(|track| track.look_again(now.frame.time));
+            self.tracks.values_mut().for_each(|track| track.note_frame(now.frame.time));
         }
         let none = Tracklets::default();
         let tracklets = tracklets.unwrap_or(&none);
@@ -216,13 +217,13 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
             track.extend(shot, &self.reporting);
             track.follow(tracklet);
             if self.scores.is_weak(detection) {
-                track.see(&now.frame, detection);
+                track.note_position(&now.frame, detection);
                 continue;
             }
-            track.look(&now.frame, self.frame_before, detection);
+            track.note_detection(&now.frame, self.frame_before, detection);
             let own = tracklets.embeddings.iter().filter(|(at, _)| *at as usize == place);
             track.samples.extend(own.map(|(_, v)| Sample { quality: detection.quality, vector: v.clone() }));
-            // Filters are not asked about what would not become the best shot anyway.
+            // Filters only get detections that could become the best shot.
             if rule.prefers(detection, track.best.as_ref())
                 || (realtime && rule.prefers(detection, track.window.best.as_ref()))
             {

@@ -1,4 +1,4 @@
-//! Changes of claimed videos by requests, on the disk and in the queue; and the queue at the start.
+//! Changes of claimed videos by requests, on the disk and in the queue; and queueing at startup.
 //!
 //! The disk comes first: a claim that is dropped before its video's new state is written leaves the
 //! queue as it was.
@@ -11,24 +11,24 @@ use super::{jobs::Claim, state::Inner};
 use crate::job_spec::{JobSpec, Pins};
 
 impl Inner {
-    /// Queues the videos that waited or ran when the last server ended. Those that cannot be read
-    /// are skipped.
+    /// Queues the videos that were queued or running when the server last ended. Those that cannot
+    /// be read are skipped.
     pub(super) fn requeue(&self) {
-        let cut_off = self.archive.in_progress().unwrap_or_else(|error| {
-            error!(%error, "which jobs were cut off cannot be read: {error}");
+        let interrupted = self.archive.in_progress().unwrap_or_else(|error| {
+            error!(%error, "the list of interrupted jobs cannot be read: {error}");
             Vec::new()
         });
-        for id in cut_off {
+        for id in interrupted {
             match self.archive.enqueue(id) {
                 Ok(()) => info!(video = %id, "video {id} was interrupted by the server's end and is queued to resume"),
                 Err(error @ (StoreError::Damaged { .. } | StoreError::NoVideo(_))) => {
-                    error!(video = %id, %error, "video {id} was cut off and cannot go on: {error}");
+                    error!(video = %id, %error, "video {id} was interrupted and cannot be resumed: {error}");
                 }
                 Err(error) => {
                     warn!(
                         video = %id, %error,
-                        "video {id} was interrupted by the server's end and resumes, although that cannot be written \
-                         down: {error}"
+                        "video {id} was interrupted by the server's end and is resumed, although its \
+                         record cannot be written: {error}"
                     );
                     self.jobs.enqueue(id, self.clock.now());
                 }
@@ -64,7 +64,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Disables a video: it does not wait any more.
+    /// Disables a video, and takes it out of the queue.
     pub(super) fn stop(&self, claim: Claim) -> Result<()> {
         self.disable(claim.id())?;
         claim.release();
@@ -73,7 +73,7 @@ impl Inner {
 
     fn disable(&self, id: VideoId) -> Result<()> {
         if self.endings.settle(id).is_err() {
-            // Its job has ended, as requests are shown; only the record does not have it yet.
+            // Its job has ended, which requests see already; only the record is not written yet.
             return Ok(());
         }
         let end = |v: &mut VideoRecord| if v.status.is_enabled() { v.move_to(VideoStatus::Disabled) } else { Ok(()) };
@@ -103,15 +103,15 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes a change that voids a video's deliveries, with no attempt in flight. Where it fails,
-    /// the deliveries continue.
+    /// Makes a change that withdraws a video's deliveries, while none of them is being attempted.
+    /// If it fails, the deliveries continue.
     fn withdrawn<R>(&self, id: VideoId, change: impl FnOnce() -> Result<R>) -> Result<R> {
         self.outbox.withdraw(id);
         self.outbox.wait_withdrawn(id);
         change().inspect_err(|_| self.outbox.resume(id))
     }
 
-    /// Retries what failed on a full disk.
+    /// Retries writes that failed on a full disk.
     fn retry_with_room(&self) {
         self.endings.wake();
         self.jobs.wake();

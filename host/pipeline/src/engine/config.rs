@@ -1,4 +1,4 @@
-//! Configuration of the engine: what the operator chooses.
+//! Configuration of the engine by the operator.
 
 use ocellus_core::NetworkPolicy;
 use ocellus_media::Decoding;
@@ -6,23 +6,23 @@ use serde_json::Value;
 
 use crate::{outbox::OutboxConfig, retention::Retention};
 
-/// What the operator chooses of the engine.
+/// Configuration of the engine by the operator.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Jobs that run at the same time; at least 1.
     pub jobs: usize,
-    /// Where `url` and `router_url` may lead.
+    /// Policy for the addresses of `url` and `router_url`.
     pub network: NetworkPolicy,
-    /// Of deliveries.
+    /// Configuration of deliveries.
     pub outbox: OutboxConfig,
     /// Called after networks were unloaded: returns unused memory to the operating system.
     pub give_back: fn(),
     /// Software or hardware decoding of the videos of jobs.
     pub decoding: Decoding,
-    /// Settings of new videos where the client is silent, as a client would send them; `None` keeps
-    /// the vendor's.
+    /// Default settings of new videos, in the form in which a client sends them; `None` for the
+    /// vendor's defaults.
     pub defaults: Option<Value>,
-    /// Which sources are removed to make room.
+    /// Limits beyond which sources are removed.
     pub retention: Retention,
 }
 

@@ -1,4 +1,4 @@
-//! Containment of panics: one is a bug, and must not end a thread that other jobs need.
+//! Containment of panics: a panic is a bug, but must not end a thread that other jobs need.
 
 use std::{
     any::Any,
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_panic_says_is_for_the_log_only() {
+    fn the_message_of_a_panic_is_for_the_log_only() {
         let error = contained("the work", || -> Result<()> { panic!("at {}", 5) }).unwrap_err();
         assert_eq!(error.public(), "Internal server error.");
         assert_eq!(error.to_string(), "Internal server error.: the work panicked: at 5");

@@ -1,18 +1,18 @@
-//! Use of the disk: what monitoring is told, and what housekeeping saw of the sources.
+//! Disk usage: figures for monitoring, and the size of all sources as of the last housekeeping.
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::Serialize;
 
-/// Use of the disk that the archive is on.
+/// Usage of the disk that the archive is on.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct DiskUse {
     /// Size of the disk.
     pub total_bytes: u64,
-    /// Room on it.
+    /// Free space on it.
     pub free_bytes: u64,
-    /// Of all sources, as of the last housekeeping; absent where the operator set no limit.
+    /// Size of all sources, as of the last housekeeping; absent where the operator set no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_bytes: Option<u64>,
 }

@@ -4,11 +4,11 @@
 //!
 //! * A final state is shown as soon as the job has ended, and lost only with the process: then the
 //!   record says that the job is running, and the next start resumes it.
-//! * A record that cannot be written (a full disk) is tried again, after waits that double up to
-//!   [`MAX_WAIT`], and at once when room was made ([`Endings::wake`]).
+//! * A record that cannot be written (a full disk) is retried, with waits that double up to
+//!   [`MAX_WAIT`], and at once when space was freed ([`Endings::wake`]).
 //! * A final state never overwrites what a later job wrote.
 //!
-//! A thread of its own retries; it ends with [`Endings::close`].
+//! A thread retries; it ends with [`Endings::close`].
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,7 +23,7 @@ use tracing::{error, info};
 
 use super::{contained::contained, jobs::Run};
 
-/// From the first attempt to the second; doubled for each further one.
+/// Wait from the first attempt to the second; doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
@@ -37,8 +37,8 @@ pub(super) struct FinalState {
     pub error: Option<String>,
     /// Identities among its objects, by type.
     pub clusters: BTreeMap<ObjectType, u64>,
-    /// Duration of the source in seconds, where the job knows it better than the source declared
-    /// it.
+    /// Duration of the source in seconds, if the job measured it more exactly than the source
+    /// declares.
     pub source_len: Option<f64>,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Endings {
     write: Box<Write>,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
-    /// A state is due sooner, or the thread is to end.
+    /// Signals that a state is due sooner, or that the thread has to end.
     changed: Condvar,
 }
 
@@ -103,18 +103,18 @@ impl Endings {
     /// Writes a final state, or keeps it until that succeeds. Blocks.
     pub(super) fn put(&self, ending: FinalState) {
         let (id, due) = (ending.job.video, self.clock.now());
-        // Before the attempt: from now on it is shown, even if the attempt fails.
+        // Before the attempt: from now on requests see it, even if the attempt fails.
         self.state.lock().unwritten.insert(id, Unwritten { ending: Arc::new(ending), failures: 0, due });
         self.attempt(id);
     }
 
-    /// Sets the final state in a record where it is not written yet; returns whether that was so.
+    /// Sets a final state that is not written yet in a record; returns whether there was one.
     pub(super) fn overlay(&self, record: &mut VideoRecord) -> bool {
         let ending = self.ending(record.id);
         ending.is_some_and(|ending| ending.overlay(record))
     }
 
-    /// Writes the final state of a video's job, where that is still to be done. Blocks.
+    /// Writes the final state of a video's job, if it is not written yet. Blocks.
     ///
     /// # Errors
     /// The archive's, where it cannot be written now.
@@ -122,19 +122,19 @@ impl Endings {
         self.attempt(id).map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// The video is gone, or a later job of it has begun.
+    /// Forgets the final state: the video was deleted, or a later job of it has begun.
     pub(super) fn forget(&self, id: VideoId) {
         self.state.lock().unwritten.remove(&id);
     }
 
-    /// Retries all now: room was made.
+    /// Retries all now, since space was freed.
     pub(super) fn wake(&self) {
         let now = self.clock.now();
         self.state.lock().unwritten.values_mut().for_each(|u| u.due = now);
         self.changed.notify_all();
     }
 
-    /// Retries what is due, until [`Endings::close`].
+    /// Retries writes when they are due, until [`Endings::close`].
     pub(super) fn keep_trying(&self) {
         let mut state = self.state.lock();
         while !state.closed {
@@ -156,7 +156,7 @@ impl Endings {
     }
 
     /// Retries all once more, and ends the thread. The next start resumes the jobs whose states
-    /// cannot be written even now.
+    /// cannot be written now.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.changed.notify_all();
@@ -165,7 +165,7 @@ impl Endings {
             if self.attempt(id).is_some() {
                 error!(
                     video = %id,
-                    "video {id}: how its job ended is not written down; the next start takes the job up"
+                    "video {id}: the final state of its job is not written; the next start resumes the job"
                 );
             }
         }
@@ -175,10 +175,10 @@ impl Endings {
         self.state.lock().unwritten.get(&id).map(|u| Arc::clone(&u.ending))
     }
 
-    /// Writes the final state of a video's job, if there is one to be written; returns the error.
+    /// Writes the final state of a video's job, if there is an unwritten one; returns the error.
     fn attempt(&self, id: VideoId) -> Option<StoreError> {
         let ending = self.ending(id)?;
-        // The lock is not held meanwhile: requests that show the video must not wait for the disk.
+        // The lock is not held meanwhile: requests that read the video must not wait for the disk.
         let written = contained("writing the end of a job", || Ok((self.write)(&ending)))
             .unwrap_or_else(|panic| Err(panic.into()));
         let mut state = self.state.lock();
@@ -202,10 +202,10 @@ impl Endings {
                 return None;
             }
             Err(error @ StoreError::Damaged { .. }) => {
-                // No attempt will ever read it.
+                // No attempt can read the record.
                 state.unwritten.remove(&id);
                 drop(state);
-                error!(video = %id, %error, "video {id}: how its job ended cannot be written down: {error}");
+                error!(video = %id, %error, "video {id}: the final state of its job cannot be written: {error}");
                 return None;
             }
             Err(error) => error,
@@ -218,7 +218,7 @@ impl Endings {
             drop(state);
             self.changed.notify_all();
             if first {
-                error!(video = %id, %error, "video {id}: how its job ended cannot be written down yet: {error}");
+                error!(video = %id, %error, "video {id}: the final state of its job cannot be written yet: {error}");
             }
         }
         Some(error)

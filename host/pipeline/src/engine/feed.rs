@@ -1,16 +1,16 @@
-//! Feed: what happens in the engine, for pages that show it without asking again and again.
+//! Feed of events in the engine, for pages that show them without polling.
 //!
-//! Owns what was noted and not published yet, the last [`KEPT`] entries with their numbers, and the
-//! number of subscriptions. Guarantees:
+//! Owns the recorded changes that are not published yet, the last [`KEPT`] entries with their
+//! numbers, and the number of subscriptions. Guarantees:
 //!
-//! * While nobody subscribes, nothing is noted, kept or looked at: it costs one atomic load for
-//!   each change. It goes on for [`LINGER`] after the last subscription ended, for those who come
-//!   back.
-//! * An entry is made once for all subscriptions, and so is its text ([`Entry::text`]).
-//! * A subscription has no queue of its own. One that reads slowly, or comes back late, and misses
-//!   entries is told so ([`Batch::Missed`]); it delays nobody.
+//! * Without subscriptions nothing is recorded, kept or polled: a change costs one atomic load.
+//!   Recording continues for [`LINGER`] after the last subscription ended, for clients that
+//!   reconnect.
+//! * An entry is created once for all subscriptions, and so is its text ([`Entry::text`]).
+//! * A subscription has no queue. One that reads slowly or resumes late, and misses entries, is
+//!   told so ([`Batch::Missed`]); it delays no other.
 //!
-//! Published by a thread of its own (`feed_thread`). Ends with [`Feed::close`], and with it all
+//! A separate thread publishes (`feed_thread`). Ends with [`Feed::close`], and with it all
 //! subscriptions, at once.
 
 use std::{
@@ -31,41 +31,41 @@ use tokio::sync::watch;
 
 use super::load::Load;
 
-/// Entries that are kept for subscriptions that read slowly or come back.
+/// Number of entries kept for subscriptions that read slowly or resume.
 const KEPT: usize = 2048;
-/// For how long entries are kept without a subscription: a page that is loaded again, a proxy that
-/// restarts.
+/// Time for which entries are kept without a subscription: for page reloads and restarts of
+/// proxies.
 const LINGER: Duration = Duration::from_secs(30);
-/// What is noted within this time is published together.
+/// Changes within this time are published together.
 const GATHER: Duration = Duration::from_millis(100);
-/// How often running jobs are looked at.
+/// Interval at which running jobs are polled.
 const TICK: Duration = Duration::from_secs(1);
-/// Texts of one entry that are kept: one for each address that the server is seen under.
+/// Greatest number of cached texts of an entry: one for each base URL that clients use.
 const MAX_TEXTS: usize = 8;
 
-/// Something that happened.
+/// An event in the engine.
 #[derive(Clone, Debug)]
 pub enum EngineEvent {
-    /// A video is new, was changed, or is being processed; as [`super::Engine::live`] has it.
+    /// A video was created, changed or processed further; as [`super::Engine::live`] returns it.
     Video(Box<VideoRecord>),
     /// A video was deleted.
     VideoDeleted(VideoId),
-    /// An object is new.
+    /// An object was created.
     Object(Box<ObjectRecord>),
-    /// A delivery has another state, or was attempted again.
+    /// A delivery changed its state, or was attempted again.
     Delivery(Box<Delivery>),
-    /// A plugin is used from now on, is not any more, or was refused.
+    /// A plugin came into use, went out of use, or was refused.
     Plugin {
-        /// Its name, or its file's where it never was a plugin.
+        /// Its name, or its file's if it never was a plugin.
         name: String,
-        /// As in the list of plugins; `removed` where it is gone.
+        /// As in the list of plugins; `removed` for one that was removed.
         state: String,
     },
-    /// The queue, the deliveries or the room on the disk.
+    /// The queue, the deliveries or the free disk space changed.
     Load(Load),
 }
 
-/// An event with its number, and what was made of it.
+/// An event with its number and cached texts.
 pub struct Entry {
     number: u64,
     event: EngineEvent,
@@ -78,7 +78,7 @@ impl Entry {
         self.number
     }
 
-    /// The text of the event for all who see it alike, which `view` names. Made by the first.
+    /// The text of the event for all clients with the same `view`; only the first call makes it.
     pub fn text(&self, view: &str, make: impl FnOnce(&EngineEvent) -> Bytes) -> Bytes {
         let mut texts = self.texts.lock();
         if let Some((_, text)) = texts.iter().find(|(of, _)| **of == *view) {
@@ -92,36 +92,36 @@ impl Entry {
     }
 }
 
-/// What a subscription gets next.
+/// Next result of a subscription.
 pub enum Batch {
-    /// In the order in which they happened; never empty.
+    /// Entries in order; never empty.
     Entries(Vec<Arc<Entry>>),
-    /// Entries are missing between those before and those to come.
+    /// Entries were lost between the last batch and the next.
     Missed,
 }
 
-/// What was noted and is to be published.
+/// Recorded changes that are to be published.
 #[derive(Default)]
 pub(super) struct Noted {
-    /// In the order in which it happened.
+    /// In order of occurrence.
     pub(super) events: Vec<EngineEvent>,
-    /// More happened than can be kept.
+    /// Whether more events occurred than can be kept.
     pub(super) overflown: bool,
     /// Videos whose records were written.
     pub(super) videos: BTreeSet<VideoId>,
-    /// Videos of which something else was written, to be shown with the next look.
+    /// Videos of which something else was written, to be published with the next poll.
     pub(super) touched: BTreeSet<VideoId>,
-    /// It is time to look at what runs.
-    pub(super) look: bool,
+    /// Whether it is time to poll running jobs.
+    pub(super) poll: bool,
 }
 
 pub(super) struct Feed {
-    /// Told apart from the feeds of other starts of the server.
+    /// Distinguishes this feed from those of other starts of the server.
     epoch: u64,
-    /// Whether anything is to be noted.
+    /// Whether changes are recorded.
     active: AtomicBool,
     state: Mutex<State>,
-    /// A subscription began, something was noted, or the feed was closed.
+    /// Signals that a subscription began, a change was recorded, or the feed was closed.
     changed: Condvar,
     /// The number of the next entry; wakes the subscriptions.
     next: watch::Sender<u64>,
@@ -135,17 +135,17 @@ struct State {
     noted: Noted,
     kept: VecDeque<Arc<Entry>>,
     next: u64,
-    last_look: Option<Instant>,
+    last_poll: Option<Instant>,
     closed: bool,
 }
 
 impl State {
-    /// The number of the first entry that can still be had.
+    /// The number of the oldest entry that is kept.
     fn oldest(&self) -> u64 {
         self.kept.front().map_or(self.next, |entry| entry.number)
     }
 
-    /// Forgets all entries, and that anybody could go on after them.
+    /// Drops all entries, so that no subscription can resume after them.
     fn forget(&mut self) {
         self.kept.clear();
         self.next += 1;
@@ -167,8 +167,7 @@ impl Feed {
         })
     }
 
-    /// Notes what was written into the archive. Does not wait, and costs nothing where nobody
-    /// listens.
+    /// Records a write to the archive. Does not wait, and costs nothing without subscriptions.
     pub(super) fn note(&self, written: Written<'_>) {
         if !self.active.load(Ordering::Relaxed) {
             return;
@@ -201,7 +200,7 @@ impl Feed {
         self.changed.notify_one();
     }
 
-    /// Waits for something to be published; `None` once the feed is closed. Blocks.
+    /// Waits for changes to publish; `None` once the feed is closed. Blocks.
     pub(super) fn wait(&self) -> Option<Noted> {
         let mut state = self.state.lock();
         loop {
@@ -211,36 +210,35 @@ impl Feed {
             let now = Instant::now();
             if state.is_over(now) {
                 if self.active.swap(false, Ordering::Relaxed) {
-                    (state.noted, state.last_look) = (Noted::default(), None);
+                    (state.noted, state.last_poll) = (Noted::default(), None);
                     state.forget();
                     self.next.send_replace(state.next);
                 }
                 self.changed.wait(&mut state);
                 continue;
             }
-            let look = state.last_look.is_none_or(|last| now.duration_since(last) >= TICK);
-            if look || !state.noted.events.is_empty() || !state.noted.videos.is_empty() {
+            let poll = state.last_poll.is_none_or(|last| now.duration_since(last) >= TICK);
+            if poll || !state.noted.events.is_empty() || !state.noted.videos.is_empty() {
                 break;
             }
-            let until = state.last_look.map_or(now, |last| last + TICK);
+            let until = state.last_poll.map_or(now, |last| last + TICK);
             self.changed.wait_until(&mut state, until);
         }
-        // What belongs together happens together.
+        // Related changes follow each other closely.
         let gathered = Instant::now() + GATHER;
         while !state.closed && !self.changed.wait_until(&mut state, gathered).timed_out() {}
         let now = Instant::now();
-        let look = state.last_look.is_none_or(|last| now.duration_since(last) >= TICK);
+        let poll = state.last_poll.is_none_or(|last| now.duration_since(last) >= TICK);
         let mut noted = mem::take(&mut state.noted);
-        if look {
-            state.last_look = Some(now);
+        if poll {
+            state.last_poll = Some(now);
         } else {
             state.noted.touched = mem::take(&mut noted.touched);
         }
-        Some(Noted { look, ..noted })
+        Some(Noted { poll, ..noted })
     }
 
-    /// Gives events their numbers, and tells the subscriptions. `overflown`: others were lost
-    /// before them.
+    /// Numbers events, and wakes the subscriptions. `overflown`: events before them were lost.
     pub(super) fn publish(&self, events: Vec<EngineEvent>, overflown: bool) {
         if events.is_empty() && !overflown {
             return;
@@ -261,11 +259,11 @@ impl Feed {
         self.next.send_replace(next);
     }
 
-    /// Begins a subscription, after the entry that `after` identifies, or with what happens next.
+    /// Begins a subscription, after the entry with the id `after`, or with the next event.
     pub(super) fn subscribe(self: &Arc<Self>, after: Option<&str>) -> Subscription {
         let mut state = self.state.lock();
         if !self.active.load(Ordering::Relaxed) {
-            // Nobody may go on after a time in which nothing was noted.
+            // No client may resume across a time without recording.
             state.forget();
             self.active.store(true, Ordering::Relaxed);
         }
@@ -288,7 +286,7 @@ impl Feed {
         (u64::from_str_radix(epoch, 16).ok()? == self.epoch).then(|| number.parse().ok()).flatten()
     }
 
-    /// Ends the thread that publishes, and all subscriptions.
+    /// Ends the publishing thread, and all subscriptions.
     pub(super) fn close(&self) {
         self.active.store(false, Ordering::Relaxed);
         self.state.lock().closed = true;
@@ -297,7 +295,8 @@ impl Feed {
     }
 }
 
-/// What happens from some moment on. Ends when it is dropped, and when the engine closes.
+/// Subscription to the events from some moment on. Ends when it is dropped, and when the engine
+/// closes.
 pub struct Subscription {
     feed: Arc<Feed>,
     next: u64,
@@ -306,8 +305,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// What happened since the last call; waits where that is nothing. `None` once the engine
-    /// closes. Dropping the future loses nothing.
+    /// The events since the last call; waits until there are some. `None` once the engine closes.
+    /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Batch> {
         loop {
             self.news.borrow_and_update();
@@ -318,7 +317,7 @@ impl Subscription {
         }
     }
 
-    /// What there is now; the outer `None` once the feed is closed.
+    /// The entries available now; the outer `None` once the feed is closed.
     fn take(&mut self) -> Option<Option<Batch>> {
         let state = self.feed.state.lock();
         if state.closed {
@@ -335,12 +334,12 @@ impl Subscription {
         Some((!entries.is_empty()).then_some(Batch::Entries(entries)))
     }
 
-    /// What identifies an entry: a later subscription can go on after it.
+    /// Id of an entry, after which a later subscription can resume.
     pub fn id_of(&self, number: u64) -> String {
         format!("{:x}-{number}", self.feed.epoch)
     }
 
-    /// Identifies the last entry that was taken, or that was there when the subscription began.
+    /// Id of the last entry that was taken, or of the last one before the subscription began.
     pub fn last_id(&self) -> String {
         self.id_of(self.next.wrapping_sub(1))
     }

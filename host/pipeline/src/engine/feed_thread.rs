@@ -1,4 +1,4 @@
-//! Thread that publishes the feed: it turns what was noted into events, and looks at what runs.
+//! Thread that publishes the feed: it turns recorded changes into events, and polls running jobs.
 
 use std::{collections::BTreeMap, sync::Arc, thread};
 
@@ -13,14 +13,14 @@ use super::{
     state::Engine,
 };
 
-/// Looks between two at the disk and the queue.
+/// Number of polls between two of the disk and the queue.
 const LOAD_EVERY: u32 = 10;
-/// Free bytes that make no difference: a running job writes all the time.
+/// Difference in free bytes that is ignored: a running job writes all the time.
 const COARSE: u64 = 64 << 20;
 
 impl Engine {
-    /// Subscribes to what happens: after the entry with the id `after`, where that is still known,
-    /// or from now on. Never blocks.
+    /// Subscribes to events: after the entry with the id `after`, if it is still known, or from now
+    /// on. Never blocks.
     pub fn subscribe(&self, after: Option<&str>) -> Subscription {
         self.0.feed.subscribe(after)
     }
@@ -32,7 +32,7 @@ impl Engine {
             let feed = Arc::clone(&engine.0.feed);
             let mut seen = Seen::default();
             while let Some(noted) = feed.wait() {
-                // The thread outlives a fault in one round.
+                // The thread survives a panic in one round.
                 let published = contained("the feed of events", || {
                     engine.publish(&feed, noted, &mut seen);
                     Ok(())
@@ -47,26 +47,27 @@ impl Engine {
     }
 
     fn publish(&self, feed: &Feed, noted: Noted, seen: &mut Seen) {
-        let Noted { mut events, overflown, mut videos, touched, look } = noted;
-        if look {
+        let Noted { mut events, overflown, mut videos, touched, poll } = noted;
+        if poll {
             videos.extend(touched);
             videos.extend(self.0.jobs.runs().iter().filter_map(|run| run.job.lock().map(|job| job.video)));
         }
         events.extend(videos.into_iter().filter_map(|id| self.shown(id)));
-        if look {
-            self.look(seen, &mut events);
+        if poll {
+            self.poll(seen, &mut events);
         }
         feed.publish(events, overflown);
     }
 
-    /// A video as it is now; `None` where it is gone or cannot be read, which its own requests say.
+    /// A video as it is now; `None` where it is gone or cannot be read, which requests for it
+    /// report.
     fn shown(&self, id: VideoId) -> Option<EngineEvent> {
         let record = self.archive().video(id).ok()??;
         Some(EngineEvent::Video(Box::new(self.live(record).ok()?)))
     }
 
-    /// Looks at what nobody reports.
-    fn look(&self, seen: &mut Seen, events: &mut Vec<EngineEvent>) {
+    /// Polls state that reports no changes by itself.
+    fn poll(&self, seen: &mut Seen, events: &mut Vec<EngineEvent>) {
         let generation = self.plugins().generation();
         if seen.generation != Some(generation) {
             let now = states(self.plugins().list());
@@ -75,27 +76,27 @@ impl Engine {
             }
             (seen.generation, seen.plugins) = (Some(generation), now);
         }
-        if seen.looks.is_multiple_of(LOAD_EVERY) {
+        if seen.polls.is_multiple_of(LOAD_EVERY) {
             let now = self.load();
             if seen.load.as_ref().is_some_and(|before| differs(before, &now)) {
                 events.push(EngineEvent::Load(now.clone()));
             }
             seen.load = Some(now);
         }
-        seen.looks = seen.looks.wrapping_add(1);
+        seen.polls = seen.polls.wrapping_add(1);
     }
 }
 
-/// What the last look saw.
+/// State at the last poll.
 #[derive(Default)]
 struct Seen {
-    looks: u32,
+    polls: u32,
     generation: Option<u64>,
     plugins: Plugins,
     load: Option<Load>,
 }
 
-/// Names, with what tells one state of a plugin from another, and the state as it is shown.
+/// By name and whether it is a canary: digest, and state as it is shown.
 type Plugins = BTreeMap<(String, bool), (Option<String>, String)>;
 
 fn states(plugins: Vec<PluginInfo>) -> Plugins {

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::outbox::Deliveries;
 
-/// What `GET /health/` shows.
+/// Response of `GET /health/`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Health {
-    /// Of the server, `MAJOR.MINOR.PATCH`.
+    /// Version of the server, `MAJOR.MINOR.PATCH`.
     pub version: &'static str,
     /// Installed detectors, the device that they run on, and folders that could not be loaded.
     pub detectors: ocellus_detect::DetectorReport,
@@ -26,18 +26,18 @@ pub struct Health {
     pub plugins: Vec<PluginHealth>,
     /// Choice and devices of decoding.
     pub decoding: DecodingReport,
-    /// What keeps decoders from the rest of the system.
+    /// Isolation of decoders from the rest of the system.
     pub isolation: Isolation,
     /// Running jobs.
     pub jobs: Running,
-    /// Objects on their way to routers.
+    /// Deliveries to routers.
     pub deliveries: Deliveries,
-    /// Use of the archive's disk; absent where the system does not tell.
+    /// Usage of the archive's disk; absent where the system does not report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskUse>,
 }
 
-/// A plugin that jobs use. Its log and its cost need the API's token.
+/// A plugin that jobs use. Its log and its usage need the API's token.
 #[derive(Clone, Debug, Serialize)]
 pub struct PluginHealth {
     /// Unique among the plugins of its kind.
@@ -66,7 +66,7 @@ impl PluginHealth {
 }
 
 impl Engine {
-    /// What the server has to do now.
+    /// The current load of the server.
     pub fn load(&self) -> Load {
         let jobs = &self.0.jobs;
         Load {

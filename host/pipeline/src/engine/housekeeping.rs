@@ -1,4 +1,5 @@
-//! Keeping within what the operator allows of the disk: see [`retention`](crate::retention).
+//! Housekeeping of the disk: removes sources beyond the operator's limits, see
+//! [`retention`](crate::retention).
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -14,21 +15,21 @@ use super::{
 };
 use crate::retention::{HeldSource, overdue};
 
-/// Between two looks at all records, while the disk has room: each is a file that is read.
+/// Time between two scans of all records, while there is enough disk space: each record is a file.
 const INTERVAL: Duration = Duration::from_secs(600);
 const PAGE: usize = 1000;
 
 impl Engine {
-    /// Use of the archive's disk; `None` where the system does not tell.
+    /// Usage of the archive's disk; `None` where the system does not report it.
     pub fn disk_use(&self) -> Option<DiskUse> {
         let Space { total, free } = self.0.archive.space()?;
         Some(DiskUse { total_bytes: total, free_bytes: free, source_bytes: self.0.source_use.bytes() })
     }
 
-    /// Refuses a file of so many bytes that would leave less room than the operator wants free.
+    /// Refuses a file of `bytes` bytes if less disk space than the operator requires would be left.
     ///
     /// # Errors
-    /// `Unavailable` says which option it is.
+    /// `Unavailable`, which names the option.
     pub fn check_room(&self, bytes: u64) -> Result<()> {
         let Some(least) = self.0.config.retention.min_free else { return Ok(()) };
         match self.0.archive.space() {
@@ -43,7 +44,7 @@ impl Engine {
     }
 
     /// Removes the sources that are beyond the operator's limits. To be called every minute: it
-    /// looks at the records only now and then, or where the disk is short of room.
+    /// scans the records only every ten minutes, or when the disk is short of space.
     ///
     /// # Errors
     /// The archive's.
@@ -77,7 +78,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes the source of a video that neither waits nor runs; whether it did.
+    /// Removes the source of a video that is neither queued nor running; returns whether it did.
     async fn discard_source(&self, id: VideoId) -> Result<bool> {
         let Some(claim) = self.0.jobs.claim(id, Purpose::Begin).await? else { return Ok(false) };
         let inner = Arc::clone(&self.0);
@@ -86,7 +87,7 @@ impl Engine {
 }
 
 impl Inner {
-    /// All sources, by the records. Blocks.
+    /// All sources, from the records. Blocks.
     fn sources(&self) -> Result<Vec<HeldSource>> {
         let order = Order { key: OrderKey::Id, descending: false };
         let mut query = ListQuery { filter: VideoFilter::default(), order, limit: PAGE, cursor: None };
@@ -104,7 +105,7 @@ impl Inner {
     fn discard_source(&self, claim: Claim) -> Result<bool> {
         let id = claim.id();
         self.endings.settle(id)?;
-        // A client may have changed its mind since the records were read.
+        // A client may have changed the video since the records were read.
         let removable = HeldSource::of(&self.video(id)?).is_some_and(|source| source.removable);
         if removable {
             self.archive.delete_source(id)?;

@@ -1,7 +1,7 @@
 //! Shared queue of requests and workers.
 //!
 //! Owns the queue's lock, under which nothing waits and nothing touches the disk. Requests wait for
-//! each other and for runs to end as tasks, without a thread; workers are threads. Ends with
+//! each other and for runs to end as tasks, without a thread; workers are threads. Closed by
 //! [`Jobs::close`].
 
 use std::{
@@ -23,9 +23,9 @@ use crate::progress::Progress;
 pub(super) struct Run {
     pub interrupt: Interrupt,
     pub progress: Progress,
-    /// Its id, once its video's record has it as begun; changes if the job has to restart.
+    /// Id of the job, once its video's record has it as begun; changes if the job has to restart.
     pub job: Mutex<Option<JobId>>,
-    /// It is among the totals of ended jobs.
+    /// Whether it is counted among the ended jobs.
     pub counted: AtomicBool,
 }
 
@@ -45,7 +45,7 @@ pub(super) type Taken = super::queue::Taken<Arc<Run>>;
 
 pub(super) struct Jobs {
     queue: Mutex<Queue<Arc<Run>>>,
-    /// A job may begin, or the queue was closed.
+    /// Signals that a job may begin, or that the queue was closed.
     changed: Condvar,
     clock: Arc<dyn Clock>,
 }
@@ -61,8 +61,8 @@ impl Jobs {
         self.changed.notify_one();
     }
 
-    /// Claims a video, after the claim or run that holds it; with [`Purpose::End`] its run is
-    /// interrupted. `None` with [`Purpose::Begin`] where the video waits or runs already.
+    /// Claims a video, once the claim or run that holds it has ended; with [`Purpose::End`] its run
+    /// is interrupted. `None` with [`Purpose::Begin`] where the video is queued or running already.
     ///
     /// # Errors
     /// `Unavailable` once the server stops.
@@ -113,21 +113,21 @@ impl Jobs {
         self.changed.notify_one();
     }
 
-    /// Lets the videos that could not begin try again now.
+    /// Ends the pauses of videos that could not begin.
     pub(super) fn wake(&self) {
         self.queue.lock().wake();
         self.changed.notify_all();
     }
 
-    /// Lets no job begin any more, and interrupts the running ones.
+    /// Prevents further jobs from beginning, and interrupts the running ones.
     pub(super) fn close(&self) {
         let running = self.queue.lock().close();
         running.iter().for_each(|run| run.interrupt.raise());
         self.changed.notify_all();
     }
 
-    pub(super) fn is_cut_off(&self, id: VideoId, run: RunId) -> bool {
-        self.queue.lock().is_cut_off(id, run)
+    pub(super) fn is_suspended(&self, id: VideoId, run: RunId) -> bool {
+        self.queue.lock().is_suspended(id, run)
     }
 
     pub(super) fn run(&self, id: VideoId) -> Option<Arc<Run>> {
@@ -160,12 +160,12 @@ impl Claim {
         self.id
     }
 
-    /// Releases the video, which neither waits nor runs.
+    /// Releases the video, which is neither queued nor running.
     pub(super) fn release(mut self) {
         self.next = Next::Idle;
     }
 
-    /// Releases the video, which waits.
+    /// Releases the video, which is queued.
     pub(super) fn release_waiting(mut self, since: Timestamp) {
         self.next = Next::Waits(since);
     }
@@ -191,11 +191,11 @@ mod tests {
     const ID: VideoId = VideoId(7);
 
     #[tokio::test]
-    async fn who_stops_a_job_waits_for_its_end_without_a_thread() {
+    async fn stopping_a_job_waits_for_its_end_without_a_thread() {
         let jobs = jobs();
         jobs.enqueue(ID, Timestamp::UNIX_EPOCH);
         let taken = jobs.next().unwrap();
-        // On the only thread that there is.
+        // All on the only thread of the runtime.
         let stops: Vec<_> = (0..1000)
             .map(|_| {
                 let jobs = Arc::clone(&jobs);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_goes_away_leaves_the_video_to_the_next() {
+    async fn a_client_that_disconnects_leaves_the_video_to_the_next() {
         let jobs = jobs();
         let held = jobs.claim(ID, Purpose::End).await.unwrap().unwrap();
         let waiting = tokio::spawn({

@@ -1,29 +1,29 @@
-//! What the server has to do, and room for it.
+//! Load of the server: jobs, deliveries and disk usage.
 
 use serde::Serialize;
 
 use super::disk_use::DiskUse;
 use crate::outbox::Deliveries;
 
-/// Running jobs, how many there may be, and how many wait.
+/// Running jobs, their limit, and queued videos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Running {
     /// Jobs that run now.
     pub running: usize,
-    /// Videos that wait for their turn.
+    /// Videos in the queue.
     pub queued: usize,
     /// Jobs that may run at the same time.
     pub most: usize,
 }
 
-/// What the server has to do, and room for it.
+/// Load of the server: jobs, deliveries and disk usage.
 #[derive(Clone, Debug, Serialize)]
 pub struct Load {
     /// Running jobs.
     pub jobs: Running,
-    /// Objects on their way to routers.
+    /// Deliveries to routers.
     pub deliveries: Deliveries,
-    /// Use of the archive's disk; absent where the system does not tell.
+    /// Usage of the archive's disk; absent where the system does not report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskUse>,
 }

@@ -12,7 +12,7 @@ use crate::{
     progress::Work,
 };
 
-/// The numbers that monitoring asks for, at one moment. Counters count from the server's start.
+/// Metrics of the engine at one moment. Counters count from the server's start.
 #[derive(Clone, Debug)]
 pub struct EngineMetrics {
     /// Videos in the archive.
@@ -27,35 +27,35 @@ pub struct EngineMetrics {
     pub fps: f64,
     /// Jobs that ended, by their status.
     pub ended: Vec<(VideoStatus, u64)>,
-    /// What jobs did, ended ones and running ones.
+    /// Work of jobs, ended and running ones.
     pub work: Work,
     /// CPU time of jobs in seconds.
     pub cpu_seconds: BTreeMap<Stage, f64>,
-    /// Deliveries that wait.
+    /// Pending deliveries.
     pub deliveries: Deliveries,
     /// Attempts to deliver, by their result.
     pub attempts: Attempts,
     /// Plugins that jobs use.
     pub plugins: Vec<PluginMetrics>,
-    /// Use of the archive's disk; `None` where the system does not tell.
+    /// Usage of the archive's disk; `None` where the system does not report it.
     pub disk: Option<DiskUse>,
-    /// Processes that decode and ended by a fault of theirs.
+    /// Decoder processes that crashed.
     pub decoder_crashes: u64,
 }
 
-/// Use of a plugin.
+/// Usage of a plugin.
 #[derive(Clone, Debug)]
 pub struct PluginMetrics {
     /// Its name.
     pub name: String,
     /// Filter, tracker or router.
     pub kind: Kind,
-    /// Since the server's start.
+    /// Usage since the server's start.
     pub used: PluginUse,
 }
 
 impl Engine {
-    /// The numbers of now. Reads the index.
+    /// The current metrics. Reads the index.
     ///
     /// # Errors
     /// The archive's.

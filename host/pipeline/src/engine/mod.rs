@@ -1,9 +1,9 @@
 //! Job engine: the requests of the API that concern jobs.
 //!
-//! Owns: which videos are processed now, and the moves from one status to the next
-//! (`VideoStatus::may_move_to`). A status changes in the archive before it is shown, except for the
-//! final state of a job that cannot be written ([`ending`]). Nothing waits under the queue's lock
-//! ([`jobs`]); work that blocks for long has threads of its own ([`pool`]). Ends with
+//! Owns: which videos are processed now, and the transitions between statuses
+//! (`VideoStatus::may_move_to`). A status changes in the archive before requests see it, except for
+//! the final state of a job that cannot be written ([`ending`]). Nothing waits under the queue's
+//! lock ([`jobs`]); long blocking work runs in thread pools ([`pool`]). Ends with
 //! [`Engine::shutdown`], after which the next start resumes the jobs that ran.
 
 mod changes;
@@ -62,26 +62,26 @@ use self::{
 };
 use crate::{kept_detections::KeptDetections, outbox::Outbox, settings};
 
-/// Requests that change the queue, at once: each writes a few small files.
+/// Concurrent requests that change the queue: each writes a few small files.
 const CHANGES: u32 = 8;
-/// Removals at once, of thousands of files each.
+/// Concurrent removals, of thousands of files each.
 const REMOVALS: u32 = 4;
-/// Screenshots at once: each decodes, and a URL may be silent for half a minute.
+/// Concurrent screenshots: each decodes, and a URL may be silent for half a minute.
 const SCREENSHOTS: u32 = 4;
 const WAITING_SCREENSHOTS: usize = 64;
-/// One compares while the other embeds its picture.
+/// Concurrent searches: one compares while the other embeds its picture.
 const SEARCHES: u32 = 2;
-/// Each has its picture in memory.
+/// Searches that may wait: each has its picture in memory.
 const WAITING_SEARCHES: usize = 16;
-/// Each keeps a core busy, for a minute where the log is of a day.
+/// Concurrent replays: each keeps a core busy, for a minute if the log covers a day.
 const REPLAYS: u32 = 2;
 const WAITING_REPLAYS: usize = 64;
-/// Time for the work of requests, once the server stops.
+/// Grace period for running requests at shutdown.
 const GRACE: Duration = Duration::from_secs(10);
 
 impl Engine {
-    /// Queues what an earlier server left undone, and starts the workers; damage is logged. Must be
-    /// called within a tokio runtime.
+    /// Queues jobs that an earlier server left unfinished, and starts the workers; damage is
+    /// logged. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// `Internal` where threads or HTTP clients cannot be created.
@@ -177,7 +177,7 @@ impl Engine {
     }
 
     /// Queues a video, removing the objects of an earlier job. A video without a source becomes
-    /// NO_SOURCE; one that is queued or running is left alone.
+    /// NO_SOURCE; one that is queued or running is left unchanged.
     ///
     /// # Errors
     /// `NotFound`; `Unavailable` once the server stops.
@@ -218,16 +218,16 @@ impl Engine {
         self.0.removals.run(move || inner.delete_file(claim)).await
     }
 
-    /// Claims a video, which neither waits nor runs from then on.
+    /// Claims a video, which is neither queued nor running from then on.
     async fn end(&self, id: VideoId) -> Result<Claim> {
         self.0
             .jobs
             .claim(id, Purpose::End)
             .await?
-            .ok_or_else(|| Error::internal(format!("video {id} was not to be queued")))
+            .ok_or_else(|| Error::internal(format!("the claim of video {id} was not granted")))
     }
 
-    /// Schedules a delivery for now, whether it waits or was given up; returns its state.
+    /// Schedules a delivery for now, pending or given up; returns its state.
     ///
     /// # Errors
     /// `NotFound` where there is no such delivery, `Conflict` where it was delivered already.
@@ -236,7 +236,7 @@ impl Engine {
         self.0.changes.run(move || inner.outbox.retry(&object)).await
     }
 
-    /// Deliveries of a video's job, with the times at which the schedule tries them next.
+    /// Deliveries of a video's job, with the times of their next attempts by the schedule.
     ///
     /// # Errors
     /// `NotFound`.
@@ -258,10 +258,10 @@ impl Engine {
     }
 
     /// A record with the progress of its job and the counts of its deliveries, and with the final
-    /// state of the job where that could not be written yet. Reads the disk.
+    /// state of the job if that could not be written yet. Reads the disk.
     pub fn live(&self, mut record: VideoRecord) -> Result<VideoRecord> {
         let inner = &self.0;
-        // A record with a final state is right, even while the worker has not finished yet.
+        // A record with a final state is correct, even while the worker has not finished yet.
         if record.status.is_active()
             && !inner.endings.overlay(&mut record)
             && let Some(run) = inner.jobs.run(record.id)
@@ -269,7 +269,7 @@ impl Engine {
             run.progress.write_to(&mut record);
         }
         if let Some(statistic) = &mut record.statistic {
-            // Without a router an object that is kept has arrived where it was to go.
+            // Without a router, objects in the archive count as posted.
             let kept = |(t, n): (&ObjectType, &u64)| (t.clone(), Counts { posted: *n, ..Counts::default() });
             let delivered = inner.archive.tally(record.id)?;
             let objects = delivered.unwrap_or_else(|| record.counts.iter().map(kept).collect());
@@ -279,7 +279,7 @@ impl Engine {
         Ok(record)
     }
 
-    /// The record of a video, with the final state of its last job written. Blocks.
+    /// The record of a video, after writing the final state of its last job. Blocks.
     ///
     /// # Errors
     /// `NotFound`; `Unavailable` where the final state cannot be written now.
@@ -295,7 +295,7 @@ impl Engine {
         (self.0.config.give_back)();
     }
 
-    /// Where `url` and `router_url` may lead.
+    /// Policy for the addresses of `url` and `router_url`.
     pub fn network(&self) -> &NetworkPolicy {
         &self.0.config.network
     }
@@ -314,7 +314,7 @@ impl Engine {
     }
 
     /// Ends jobs, requests and deliveries and waits until they have ended; the next start continues
-    /// what is left undone.
+    /// unfinished ones.
     pub async fn shutdown(&self) {
         self.close();
         let inner = Arc::clone(&self.0);

@@ -2,8 +2,8 @@
 //!
 //! Guarantees: a bounded number of threads, and none of the runtime's own pool, which every other
 //! request needs. A request that finds all threads busy waits as a task; one that finds too many
-//! waiting is refused. Once the pool's token is cancelled, no work begins. A panic ends its own
-//! request.
+//! waiting is refused. Once the pool's token is cancelled, no work begins. A panic fails its own
+//! request only.
 
 use std::{sync::Arc, thread};
 
@@ -39,12 +39,12 @@ impl Pool {
         }
     }
 
-    /// Runs `work` once there is a thread for it. If the future is dropped before, it never runs;
-    /// after, it runs to its end.
+    /// Runs `work` once there is a thread for it. If the future is dropped before that, it never
+    /// runs; afterwards, it runs to its end.
     ///
     /// # Errors
-    /// `Unavailable` where too many wait, or the server stops; `Internal` where it panics; what
-    /// `work` fails with.
+    /// `Unavailable` where too many wait, or the server stops; `Internal` where it panics; the
+    /// errors of `work`.
     pub(super) async fn run<R: Send + 'static>(&self, work: impl FnOnce() -> Result<R> + Send + 'static) -> Result<R> {
         let admission = Arc::clone(&self.admissions).try_acquire_owned().map_err(|_| busy(self.name))?;
         let thread = tokio::select! {
@@ -58,14 +58,14 @@ impl Pool {
             let outcome = contained(name, work);
             // The permits are released first: a client that has its result finds capacity again.
             drop((thread, admission));
-            // Fails where the client has gone away.
+            // Fails where the client has disconnected.
             let _ = sender.send(outcome);
         };
         thread::Builder::new().name(name.into()).spawn(work).map_err(|e| busy(name).because(e))?;
         receiver.await.map_err(Error::internal)?
     }
 
-    /// Waits until no work is in progress. None begins once the pool's token is cancelled.
+    /// Waits until no work is in progress. No work begins once the pool's token is cancelled.
     pub(super) async fn drained(&self) {
         let _ = self.threads.acquire_many(self.count).await;
     }

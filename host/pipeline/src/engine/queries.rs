@@ -1,5 +1,5 @@
-//! Queries of pictures and logs: screenshots, searches, replays. Each kind has a pool of its own,
-//! and a query is cancelled when its client goes away.
+//! Queries of pictures and logs: screenshots, searches, replays. Each kind has a thread pool, and a
+//! query is cancelled when its client disconnects.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Engine {
     /// before, unless `retake`. Dropping the future cancels it.
     ///
     /// # Errors
-    /// `NotFound`, also where the source shows no frame; `Unavailable` where too many are being
+    /// `NotFound`, also where the source has no frame; `Unavailable` where too many are being
     /// taken.
     pub async fn screenshot(&self, id: VideoId, query: ScreenshotQuery, retake: bool) -> Result<Vec<u8>> {
         let plain = query == ScreenshotQuery::default();
@@ -55,8 +55,8 @@ impl Engine {
         }
     }
 
-    /// The objects that look most like what `picture` shows: JPEG, PNG, or any other file that
-    /// FFmpeg decodes a frame of.
+    /// The objects most similar to the one in `picture`: a JPEG, a PNG, or any other file from
+    /// which FFmpeg decodes a frame.
     ///
     /// # Errors
     /// `BadParam` where nothing is detected in the picture; `Unavailable` where too many searches
@@ -81,12 +81,12 @@ impl Engine {
         }
     }
 
-    /// All detections in a picture, of these types, or of all where `types` is empty. Each is kept
-    /// for an hour, so that [`Engine::alike`] can compare objects with it.
+    /// All detections in a picture, of these types, or of all if `types` is empty. Each is kept for
+    /// an hour, so that [`Engine::alike`] can compare objects with it.
     ///
     /// # Errors
-    /// `BadParam` for a type without a detector, and for what is no picture; `Unavailable` where
-    /// too many searches wait.
+    /// `BadParam` for a type without a detector, and for a file that is not a picture;
+    /// `Unavailable` where too many searches wait.
     pub async fn detect(&self, picture: Vec<u8>, types: Vec<ObjectType>) -> Result<Vec<PictureDetection>> {
         let inner = Arc::clone(&self.0);
         let detect = self.0.searches.run(move || {
@@ -107,12 +107,12 @@ impl Engine {
         }
     }
 
-    /// The 1000 objects that look most like a detection or another object, the most similar first,
-    /// with their [similarity](crate::Similar::similarity).
+    /// The 1000 objects most similar to a detection or another object, the most similar first, with
+    /// their [similarity](crate::Similar::similarity).
     ///
     /// # Errors
-    /// `BadParam` for what cannot be compared with objects of the type, or does not exist;
-    /// `Unavailable` where too many searches wait.
+    /// `BadParam` for a reference that does not exist, or cannot be compared with objects of the
+    /// type; `Unavailable` where too many searches wait.
     pub async fn alike(&self, query: AlikeQuery) -> Result<Vec<(ObjectRecord, f32)>> {
         let inner = Arc::clone(&self.0);
         let search = self.0.searches.run(move || {
@@ -142,7 +142,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Conflict` before the job is over, and where a plugin fails; `BadParam` where `changes` are
-    /// not settings; `Unavailable` where too many wait.
+    /// not valid settings; `Unavailable` where too many wait.
     pub async fn replay(&self, id: VideoId, changes: Option<Value>) -> Result<(Replay, Diff)> {
         let schema = self.settings_schema()?;
         let unchanged = changes.is_none();
@@ -224,7 +224,7 @@ fn no_screenshot(error: Error) -> Error {
     }
 }
 
-/// Settings of the job are no parameters of the request: it conflicts with them.
+/// The job's settings are not parameters of the request: an error in them is a conflict.
 fn as_conflict(error: Error) -> Error {
     match error.kind() {
         ErrorKind::BadParam => Error::new(ErrorKind::Conflict, error.public()).because(error),
@@ -232,7 +232,7 @@ fn as_conflict(error: Error) -> Error {
     }
 }
 
-/// Raises an interrupt when it is dropped with its request.
+/// Raises an interrupt when it is dropped, with its request.
 struct RaisedAtEnd(Interrupt);
 
 impl Drop for RaisedAtEnd {

@@ -3,10 +3,11 @@
 //! A video is idle, waits, runs on a worker, or is claimed by a request that queues it, stops it or
 //! removes it. Guarantees:
 //!
-//! * A video has one holder at a time. One that was taken out of the queue does not begin.
-//! * Those that wait begin in the order of their dates; of equals, the lower id first.
-//! * One that could not begin is paused, longer each time, and delays no other.
-//! * A claim that has to wait gets a token, which is cancelled once the holder has released it.
+//! * A video has one holder at a time. A video that was taken out of the queue does not begin.
+//! * Queued videos begin in the order of their dates; at equal dates, the lower id first.
+//! * A video that could not begin is paused, longer each time, and delays no other.
+//! * A claim that has to wait gets a token, which is cancelled once the holder has released the
+//!   video.
 //!
 //! The archive decides whether a video may wait at all: the holder of a claim writes there before
 //! releasing it.
@@ -26,11 +27,11 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// `R` is the handle of a run, by which others interrupt it or read its progress.
 pub(super) struct Queue<R> {
-    /// Those that are not idle.
+    /// Videos that are not idle.
     videos: HashMap<VideoId, State<R>>,
-    /// Those that may begin, by the dates since when they have waited.
+    /// Videos that may begin, with the dates at which they were queued.
     ready: BTreeSet<(Timestamp, VideoId)>,
-    /// Those that are paused, by the dates until when.
+    /// Paused videos, with the dates at which their pauses end.
     paused: BTreeSet<(Timestamp, VideoId)>,
     runs: u64,
     closed: bool,
@@ -38,7 +39,8 @@ pub(super) struct Queue<R> {
 
 enum State<R> {
     Waiting(QueueEntry),
-    /// `ends`: it was interrupted, or has ended and its worker is still writing its final state.
+    /// `ends`: whether it was interrupted, or has ended while its worker still writes its final
+    /// state.
     Running {
         run: RunId,
         handle: R,
@@ -77,10 +79,10 @@ pub(super) enum Purpose {
 pub(super) enum Answer<R> {
     /// The caller holds the video until [`Queue::release`].
     Granted,
-    /// It waits or runs already, as the caller wants.
+    /// It is queued or running already, as the caller wants.
     UnderWay,
-    /// It is held: to be claimed again once `free` is cancelled. `interrupt` is the run that has to
-    /// end first.
+    /// It is held: claim it again once `free` is cancelled. `interrupt` is the run that has to end
+    /// first.
     Later { free: CancellationToken, interrupt: Option<R> },
     /// No more claims are granted.
     Closed,
@@ -91,7 +93,7 @@ pub(super) enum Answer<R> {
 pub(super) enum Next {
     AsBefore,
     Idle,
-    /// It waits, since then.
+    /// It is queued, at that date.
     Waits(Timestamp),
 }
 
@@ -169,7 +171,7 @@ impl<R: Clone> Queue<R> {
         released.cancel();
     }
 
-    /// Takes the video that has waited longest for a worker.
+    /// Takes the video that was queued first, for a worker.
     pub(super) fn take(&mut self, now: Timestamp, handle: impl FnOnce() -> R) -> Take<R> {
         if self.closed {
             return Take::Closed;
@@ -192,7 +194,7 @@ impl<R: Clone> Queue<R> {
     }
 
     /// Marks a run as ended while its worker is still writing its final state: a claim to begin the
-    /// video waits for the worker then, instead of counting the video as running.
+    /// video then waits for the worker, instead of finding the video running.
     pub(super) fn is_over(&mut self, id: VideoId, run: RunId) {
         if let Some(State::Running { run: of, ends, .. }) = self.videos.get_mut(&id)
             && *of == run
@@ -201,7 +203,7 @@ impl<R: Clone> Queue<R> {
         }
     }
 
-    /// Ends a run, and no other one of its video.
+    /// Ends this run, but no other one of its video.
     pub(super) fn finish(&mut self, id: VideoId, run: RunId) {
         if let Some(State::Running { ended, .. }) = self.running(id, run) {
             ended.cancel();
@@ -209,7 +211,7 @@ impl<R: Clone> Queue<R> {
         }
     }
 
-    /// Ends a run that could not begin: its video waits again after a pause.
+    /// Ends a run that could not begin: its video is queued again after a pause.
     pub(super) fn postpone(&mut self, id: VideoId, run: RunId, now: Timestamp) {
         if let Some(State::Running { entry, ended, .. }) = self.running(id, run) {
             ended.cancel();
@@ -227,15 +229,15 @@ impl<R: Clone> Queue<R> {
         }
     }
 
-    /// Grants nothing from now on; returns the runs to be interrupted.
+    /// Grants nothing from now on; returns the runs to interrupt.
     pub(super) fn close(&mut self) -> Vec<R> {
         self.closed = true;
         self.handles().cloned().collect()
     }
 
-    /// Whether a run is to be left for the next start to resume: it ends because the server does,
-    /// and not by a request.
-    pub(super) fn is_cut_off(&self, id: VideoId, run: RunId) -> bool {
+    /// Whether a run is left for the next start to resume: it ends because of the shutdown, and not
+    /// by a request.
+    pub(super) fn is_suspended(&self, id: VideoId, run: RunId) -> bool {
         self.closed && matches!(self.running(id, run), Some(State::Running { ends: false, .. }))
     }
 
@@ -247,7 +249,7 @@ impl<R: Clone> Queue<R> {
         }
     }
 
-    /// How many videos wait, paused ones among them.
+    /// The number of queued videos, including paused ones.
     pub(super) fn waiting(&self) -> usize {
         self.ready.len() + self.paused.len()
     }
@@ -272,7 +274,7 @@ impl<R: Clone> Queue<R> {
         self.videos.insert(id, State::Waiting(entry));
     }
 
-    /// Lets a video begin that is out of `paused`.
+    /// Makes a video ready that was removed from `paused`.
     fn unpause(&mut self, id: VideoId) {
         if let Some(State::Waiting(entry)) = self.videos.get_mut(&id) {
             entry.paused_until = None;

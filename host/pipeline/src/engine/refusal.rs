@@ -1,13 +1,13 @@
-//! Refusals of requests that the server has no room or no time for.
+//! Refusals of requests while the server is stopping or overloaded.
 
 use ocellus_core::{Error, ErrorKind};
 
-/// The server does nothing more for requests.
+/// The error while the server is stopping.
 pub(super) fn stopping() -> Error {
     Error::new(ErrorKind::Unavailable, "The server is stopping.")
 }
 
-/// Too many requests wait for the threads of this pool.
+/// The error when too many requests wait for the threads of a pool.
 pub(super) fn busy(pool: &str) -> Error {
     Error::new(ErrorKind::Unavailable, "The server has too many requests of this kind: try again later.")
         .because(format!("pool {pool}"))

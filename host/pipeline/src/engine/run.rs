@@ -23,7 +23,7 @@ use crate::{
     source,
 };
 
-/// The longest time that a job waits at its start for the name of its router to be resolved.
+/// Greatest time that a job waits at its start for the name of its router to be resolved.
 const RESOLVE: Duration = Duration::from_secs(2);
 
 impl Work for Inner {
@@ -34,7 +34,7 @@ impl Work for Inner {
                 info!(video = %id, job = video.job, "video {id}: processing");
                 match self.process_to_end(video, taken) {
                     Some(ending) => self.end_run(taken, ending),
-                    None => info!(video = %id, "video {id}: suspended, the next start goes on with it"),
+                    None => info!(video = %id, "video {id}: suspended, the next start resumes it"),
                 }
                 Done::Finished
             }
@@ -88,7 +88,7 @@ impl Inner {
             if !v.status.is_enabled() {
                 return Ok(false);
             }
-            // A job that was cut off is still active where the start could not write AWAITING.
+            // An interrupted job is still active if the server's start could not write AWAITING.
             if v.status.is_queued() {
                 v.move_to(VideoStatus::Starting)?;
             }
@@ -103,7 +103,7 @@ impl Inner {
         Ok(wanted.then_some(video))
     }
 
-    /// Runs the job of a video that has begun. `None` where the server's end cut it off.
+    /// Runs the job of a video that has begun. `None` where a shutdown interrupted it.
     fn process_to_end(&self, video: VideoRecord, taken: &Taken) -> Option<FinalState> {
         let (id, run) = (video.id, &taken.handle);
         let job_id = JobId { video: id, number: video.job };
@@ -124,7 +124,7 @@ impl Inner {
             let kind = if run.progress.has_frames() { FailureKind::Interrupted } else { FailureKind::NotStarted };
             Err(Failure { error, kind })
         });
-        if matches!(outcome, Ok(JobOutcome::Interrupted)) && self.jobs.is_cut_off(id, taken.run) {
+        if matches!(outcome, Ok(JobOutcome::Interrupted)) && self.jobs.is_suspended(id, taken.run) {
             return None;
         }
         let keep = |recording: Option<Recording>| {
@@ -176,7 +176,7 @@ impl Inner {
         Some(ending)
     }
 
-    /// The folder of a job, and its spec.
+    /// Opens a job, and reads its spec.
     fn open(&self, id: JobId) -> Result<(Job, JobSpec)> {
         let job = self.archive.job(id)?.ok_or_else(|| Error::internal(format!("job {id} has no folder")))?;
         let spec = JobSpec::read(&job)?;
@@ -223,7 +223,7 @@ impl Inner {
             recording,
             outbox: spec.router_url.is_some().then_some(&self.outbox),
         };
-        job::run(&context, || self.jobs.is_cut_off(taken.id, taken.run))
+        job::run(&context, || self.jobs.is_suspended(taken.id, taken.run))
     }
 
     /// Refuses a router that the network policy forbids. One whose name cannot be resolved yet

@@ -24,9 +24,9 @@ pub(super) struct Inner {
     pub(super) detectors: Detectors,
     pub(super) embedders: Embedders,
     pub(super) classifiers: AttributeClassifiers,
-    /// Held by the search that embeds its picture.
+    /// Held while a search embeds its picture.
     pub(super) embedding: Mutex<()>,
-    /// Held by the request that makes the file of a job's tracks.
+    /// Held while a request makes the file of a job's tracks.
     pub(super) making_tracks: Mutex<()>,
     pub(super) plugins: Plugins,
     pub(super) clock: Arc<dyn Clock>,
@@ -40,7 +40,7 @@ pub(super) struct Inner {
     pub(super) removals: Pool,
     pub(super) screenshots: Pool,
     pub(super) searches: Pool,
-    /// Of pictures that clients sent.
+    /// Detections in pictures that clients sent.
     pub(super) kept_detections: KeptDetections,
     pub(super) replays: Pool,
     /// Cancelled once the server stops: requests that wait are refused, and no work begins.
@@ -57,7 +57,7 @@ pub(super) struct Threads {
     pub(super) workers: Vec<thread::JoinHandle<()>>,
     /// Retries final states that could not be written.
     pub(super) endings: Option<thread::JoinHandle<()>>,
-    /// Publishes what happens.
+    /// Publishes events.
     pub(super) feed: Option<thread::JoinHandle<()>>,
 }
 
@@ -89,7 +89,7 @@ impl Inner {
         self.classifiers.make_room(wanted) || embedders || detectors
     }
 
-    /// Ends everything at the server's end. Blocks.
+    /// Ends all threads at shutdown. Blocks.
     pub(super) fn end(&self) {
         let Threads { workers, endings, feed } = std::mem::take(&mut *self.threads.lock());
         let join = |thread: thread::JoinHandle<()>| {

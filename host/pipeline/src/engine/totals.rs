@@ -1,6 +1,6 @@
 //! Sums over the jobs that have ended since the server's start.
 //!
-//! Guarantees that no sum ever falls: a job that is resumed or begun anew counts what it did since
+//! Guarantees that no sum ever decreases: a job that is resumed or restarted counts its work since
 //! then, and one that ends is counted as running or as ended, never as both or neither.
 
 use std::{
@@ -18,7 +18,7 @@ use crate::progress::Work;
 #[derive(Default)]
 pub(super) struct Totals(Mutex<Sums>);
 
-/// What jobs did.
+/// Work of jobs.
 #[derive(Clone, Default)]
 pub(super) struct Sums {
     pub(super) ended: Vec<(VideoStatus, u64)>,

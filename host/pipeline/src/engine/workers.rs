@@ -1,7 +1,7 @@
 //! Worker threads that run jobs.
 //!
 //! Guarantees: a panic in a job ends that job and nothing else; a request that waits for the end of
-//! a run is woken, however the run ended; a worker goes on until the queue is closed.
+//! a run is woken, however the run ended; a worker continues until the queue is closed.
 
 use std::{
     io,
@@ -108,7 +108,7 @@ mod tests {
         let (jobs, work) = (Jobs::new(Arc::new(SystemClock)), Arc::new(Clumsy::default()));
         (1..=5).for_each(|n| jobs.enqueue(VideoId(n), Timestamp::from_second(n as i64).unwrap()));
         let workers = spawn(1, &jobs, &work).unwrap();
-        // Granted once the last one has ended; so has every one before it.
+        // A claim is granted once the video's run has ended.
         while !work.ran.lock().contains(&5) {
             tokio::task::yield_now().await;
         }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_video_that_cannot_begin_is_tried_again_as_soon_as_there_may_be_room() {
+    async fn a_video_that_cannot_begin_is_retried_when_the_queue_is_woken() {
         let (jobs, work) = (Jobs::new(Arc::new(SystemClock)), Arc::new(Unready(Mutex::new(3))));
         jobs.enqueue(VideoId(1), Timestamp::UNIX_EPOCH);
         let workers = spawn(1, &jobs, &work).unwrap();

@@ -3,14 +3,13 @@
 //!
 //! The distance of two groups is the mean of the squared distances of their points, which is that
 //! of their centroids plus the variance of each group: so a group needs no more memory than a
-//! point. The two nearest groups are merged, again and again, until no two are nearer than the
-//! threshold.
+//! point. The two nearest groups are merged repeatedly, until no two are nearer than the threshold.
 //!
 //! Two groups can only be so near if some of their points are. So pairs to merge are searched among
 //! the neighbours of the points: all pairs are compared once, block by block as a product of
 //! matrices, and the nearest [`NEIGHBOURS`] of each point are kept. Where a point has more, the
-//! resulting groups are compared again, until nothing is left to merge; the order of merges then
-//! depends on the neighbours that were kept. Memory is linear, time quadratic.
+//! resulting groups are compared again, until none can be merged; the order of merges then depends
+//! on the neighbours that were kept. Memory is linear, time quadratic.
 
 use std::{
     cmp::Reverse,
@@ -35,8 +34,8 @@ const ROUNDING: f32 = 1e-5;
 pub struct Point<'a> {
     /// The embedding; all points have the same length.
     pub vector: &'a [f32],
-    /// Mean squared distance from `vector` of the embeddings that it is the mean of: the linkage is
-    /// the average of theirs. 0 where it is one embedding.
+    /// Mean squared distance from `vector` of the embeddings that it is the mean of, which the
+    /// linkage includes. 0 for a single embedding.
     pub spread: f32,
     /// First and last frame, inclusive. Points whose ranges overlap are never in one group.
     pub during: (u64, u64),
@@ -53,8 +52,8 @@ struct Group {
 }
 
 impl Group {
-    /// The mean of the squared distances of their points, if it is below `reach` and no two of them
-    /// were present at the same time.
+    /// The mean of the squared distances between the points of both, if it is below `reach` and no
+    /// two of the points were present at the same time.
     fn squared(&self, other: &Self, reach: f64) -> Option<f64> {
         let squared = self.between(other) + self.spread + other.spread;
         (squared < reach && !self.is_with(other)).then_some(squared)
@@ -96,8 +95,8 @@ impl Group {
     }
 }
 
-/// Groups of points by their places in `points`, each in ascending order, in the order of their
-/// first ones. `same`: the root of the mean squared distance below which two groups are merged.
+/// Groups of points, as indices into `points` in ascending order, ordered by their first points.
+/// `same`: the root of the mean squared distance below which two groups are merged.
 pub fn agglomerate(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
     let alone = |(n, point): (usize, &Point<'_>)| Group {
         points: vec![n],
@@ -281,7 +280,7 @@ mod tests {
 
     use super::*;
 
-    /// The same by a library that holds all distances, with constraints as very large distances.
+    /// The same by a library that stores all distances, with constraints as very large distances.
     fn by_all_distances(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
         let apart = |a: &Point<'_>, b: &Point<'_>| a.during.0 <= b.during.1 && b.during.0 <= a.during.1;
         let squared = |a: &Point<'_>, b: &Point<'_>| {
@@ -318,7 +317,7 @@ mod tests {
     }
 
     proptest! {
-        // No more points than neighbours are kept: then the two agree exactly.
+        // With no more points than neighbours are kept, the two agree exactly.
         #[test]
         fn it_is_average_linkage(vectors in vectors(3, NEIGHBOURS + 1), same in 0.05f32..1.0) {
             let points = points(&vectors);
@@ -352,13 +351,13 @@ mod tests {
         }
     }
 
-    /// `n` points of `people` identities, in turns.
+    /// `n` points of `people` identities, alternating.
     fn crowd(n: usize, people: usize, within: f32) -> Vec<(Vec<f32>, (u64, u64))> {
         let mut random = fastrand::Rng::with_seed(7);
         let mut vector = |around: Option<&Vec<f32>>, by: f32| -> Vec<f32> {
             (0..128).map(|k| around.map_or(0.0, |c| c[k]) + (random.f32() - 0.5) * by).collect()
         };
-        // About .8 from each other, as dlib's are.
+        // Identities are about .8 apart, as with dlib.
         let centres: Vec<Vec<f32>> = (0..people).map(|_| vector(None, 0.17)).collect();
         (0..n).map(|i| (vector(Some(&centres[i % people]), within), (i as u64 * 2, i as u64 * 2))).collect()
     }

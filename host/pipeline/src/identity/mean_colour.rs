@@ -26,7 +26,7 @@ fn network() -> Vec<u8> {
     [vec![8, 8], field(7, &graph), field(8, &[field(1, b""), vec![16, 16]].concat())].concat()
 }
 
-/// An embedder of this type that holds colours nearer than `same` to be one identity's; `distance`:
+/// An embedder of this type, for which colours nearer than `same` are of one identity; `distance`:
 /// further keys of the manifest's section.
 pub(crate) fn embedders(object_type: &ObjectType, same: f32, distance: &str) -> Embedders {
     let folder = tempfile::tempdir().unwrap();

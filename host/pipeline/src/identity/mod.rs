@@ -21,15 +21,14 @@ use ocellus_store::{Embedding, StoredJob};
 pub use self::agglomerate::{Point, agglomerate};
 use crate::{align, analysis::Sample, appearance::appearance};
 
-/// Source of the embeddings of types without an embedder: the descriptor of `appearance`, which has
-/// length 1.
+/// Embedder name of types without an embedder: the descriptor of `appearance`, which has length 1.
 const APPEARANCE: &str = "appearance/2";
 /// The Euclidean distance below which two such descriptors count as one identity. On the
-/// development clips one person in one coat is .1 from himself, and different people at least .32
-/// from each other.
+/// development clips, descriptors of one person in one coat are .1 apart, and those of different
+/// people at least .32.
 pub(crate) const APPEARANCE_SAME: f32 = 0.25;
-/// The most objects of one type that are clustered: time grows with the square, and a job's end
-/// would wait for minutes.
+/// Greatest number of objects of one type that are clustered: time grows with the square, and the
+/// end of a job would take minutes.
 const MAX_OBJECTS: usize = 200_000;
 
 /// Crop of a frame to be embedded.
@@ -52,20 +51,20 @@ impl<'a> Crop<'a> {
     pub(crate) fn input(&self, embedder: &Embedder) -> Option<RgbImage> {
         match (embedder.landmarks(), self.landmarks) {
             (Some(places), Some(landmarks)) => align::aligned(self.frame, landmarks, places, embedder.size()),
-            // Not aligned, its embedding would not compare with those that are.
+            // Unaligned, its embedding could not be compared with aligned ones.
             (Some(_), None) => None,
             (None, _) => self.plain(embedder.scale(), embedder.size()),
         }
     }
 
-    /// The picture of the crop, not aligned; `scale`: its sides in sides of the box. `None` where
-    /// it lies outside the frame.
+    /// The picture of the crop, not aligned; `scale`: length of its sides relative to those of the
+    /// box. `None` where it lies outside the frame.
     pub(crate) fn plain(&self, scale: f32, size: Size) -> Option<RgbImage> {
         self.frame.rgb(self.rect.padded((scale - 1.0) / 2.0), size).ok()
     }
 }
 
-/// The source of the embeddings of a type, and the Euclidean distance below which two of them count
+/// The embedder name of a type, and the Euclidean distance below which two of its embeddings count
 /// as one identity.
 pub(crate) fn measure<'a>(embedders: &'a Embedders, object_type: &ObjectType) -> (&'a str, f32) {
     embedders.for_type(object_type).map_or((APPEARANCE, APPEARANCE_SAME), |e| (e.id(), e.same()))
@@ -121,9 +120,9 @@ pub(crate) fn describe(
     Ok(())
 }
 
-/// An object's embedding out of that of its best shot and samples of its track, each with the
-/// quality of its picture: their mean, weighted by quality, and the mean squared distance from it.
-/// Samples farther from the best shot than `same` are left out: bad pictures.
+/// An object's embedding from those of its best shot and of samples of its track, each with the
+/// quality of its picture: the mean, weighted by quality, and the mean squared distance from it.
+/// Samples farther from the best shot than `same` are left out as bad pictures.
 pub(crate) fn template(best: Sample, samples: &[Sample], same: f32) -> (Vec<f32>, f32) {
     let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
     let is_good = |s: &&Sample| s.vector.len() == best.vector.len() && squared(&s.vector, &best.vector) <= same * same;
@@ -131,7 +130,7 @@ pub(crate) fn template(best: Sample, samples: &[Sample], same: f32) -> (Vec<f32>
     if samples.is_empty() {
         return (best.vector, 0.0);
     }
-    // Never 0, so that there is a mean.
+    // Never 0, so that the mean is defined.
     let weight = |s: &Sample| s.quality.max(1e-3);
     let all = || samples.iter().copied().chain([&best]);
     let total: f32 = all().map(weight).sum();
@@ -147,7 +146,7 @@ pub(crate) fn template(best: Sample, samples: &[Sample], same: f32) -> (Vec<f32>
 pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Cluster>> {
     let mut vectors: BTreeMap<ObjectId, Embedding> =
         job.embeddings()?.into_iter().map(|e| (e.object.clone(), e)).collect();
-    // By the length of their embeddings, too, which is the same for all of a source.
+    // Keyed by the length of the embeddings, too, which is the same for all of an embedder.
     let mut by_type = BTreeMap::<(ObjectType, usize), Vec<(ObjectRecord, Embedding)>>::new();
     for object in job.objects()?.into_iter().filter(|o| o.bs_type == BestShotType::Overall) {
         let object_type = object.id.object_type.clone();
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_the_mean_of_good_pictures_and_knows_how_far_they_are_apart() {
+    fn a_template_is_the_mean_of_good_pictures_with_their_spread() {
         let sample = |quality, x: f32| Sample { quality, vector: vec![x, 0.0] };
         assert_eq!(template(sample(0.5, 1.0), &[], 0.5), (vec![1.0, 0.0], 0.0));
         let (mean, spread) = template(sample(0.8, 1.0), &[sample(0.2, 1.5), sample(0.9, 9.0)], 0.5);
@@ -310,7 +309,7 @@ mod tests {
         assert_eq!(template(sample(0.0, 1.0), &[other], 0.5), (vec![1.0, 0.0], 0.0), "of another network");
     }
 
-    /// Two templates are compared as their pictures are, on average.
+    /// The distance of two templates is the average distance of their pictures.
     #[test]
     fn the_linkage_of_templates_is_that_of_their_pictures() {
         let at = |mean: f32, apart: f32| Point {
@@ -350,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn no_objects_are_no_cluster() {
+    fn without_objects_there_are_no_clusters() {
         assert_eq!(identities(Vec::new(), 0.5), []);
         assert_eq!(tracks(&identities(vec![member(7, (0, 1), vec![1.0])], 0.5)), [[7]]);
     }

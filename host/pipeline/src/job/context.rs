@@ -1,4 +1,4 @@
-//! Context of a job: what it works with, and how it fails.
+//! Context of a job: its resources, and its kinds of failure.
 
 use ocellus_core::{Clock, Error, JobId};
 use ocellus_detect::{AttributeClassifiers, Detectors, Embedders};
@@ -23,13 +23,13 @@ pub(crate) struct Context<'a> {
     pub clock: &'a dyn Clock,
     pub interrupt: &'a Interrupt,
     pub progress: &'a Progress,
-    /// Records the source, where the settings ask for that.
+    /// Records the source, if the settings require it.
     pub recording: Option<&'a Recording>,
     /// Delivers new objects; `None` without a router.
     pub outbox: Option<&'a Outbox>,
 }
 
-/// Failure of a job, with the kind that its status follows from.
+/// Failure of a job, with its kind, which determines the job's status.
 pub(crate) struct Failure {
     pub error: Error,
     pub kind: FailureKind,
@@ -41,7 +41,7 @@ pub(crate) enum FailureKind {
     NotStarted,
     /// After frames had been processed.
     Interrupted,
-    /// The settings cannot be carried out.
+    /// The settings cannot be applied.
     Misconfigured,
 }
 

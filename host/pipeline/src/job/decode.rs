@@ -22,9 +22,9 @@ use crate::{
 /// A decoded frame on its way through the stages.
 pub(super) struct FrameInFlight {
     pub frame: Frame,
-    /// What lies before it.
+    /// The change from the frame before.
     pub change: SceneChange,
-    /// No motion since the last frame that detectors got; they do not get this one.
+    /// Whether nothing moved since the last frame that detectors got; they skip this one.
     pub is_static: bool,
     /// Time of capture in microseconds since the Unix epoch, where the source has it.
     pub taken_us: Option<i64>,
@@ -68,10 +68,10 @@ impl<'a> Decode<'a> {
         self.settings.rot.map_or(frame.size().to_rect(), Region::to_rect)
     }
 
-    /// Sends the decoder's frames to its end, or until the receiver is gone.
+    /// Sends all frames of the decoder, until its end or until the receiver is gone.
     pub(super) fn run(mut self, decoder: &mut Decoder, out: &SyncSender<Decoded>) {
         let mut laps = CpuLaps::start(self.progress.cpu());
-        // A dropped frame had a cut before it, which the next frame inherits.
+        // The change before a dropped frame, which the next frame inherits.
         let mut lost = SceneChange::None;
         loop {
             laps.lap(Stage::Other);
@@ -125,9 +125,9 @@ struct Scale<'a> {
 }
 
 impl Scale<'_> {
-    /// What lies before the frame, and the input of each detector.
+    /// The change before the frame, and the input of each detector.
     fn inputs(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<(SceneChange, Vec<FrameInput>)> {
-        // What is shown of a frame that `rot` reaches beyond.
+        // The part of `rot` that lies within the frame.
         let shown = match self.rot {
             Some(rot) => frame.clip(rot).ok_or(MediaError::OutsideFrame)?,
             None => Region { x: 0, y: 0, width: frame.size().width, height: frame.size().height },
@@ -153,7 +153,7 @@ impl Scale<'_> {
         Ok((change, inputs))
     }
 
-    /// A tile of the part of a frame that is shown.
+    /// A tile of that part of a frame.
     fn tile(&mut self, frame: &Frame, spec: &InputSpec, shown: Region, tile: Region) -> Result<InputImage> {
         let region = Region { x: shown.x + tile.x, y: shown.y + tile.y, ..tile };
         Ok(self.scaler.input(frame, spec, Some(region))?)

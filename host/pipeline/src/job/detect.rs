@@ -14,14 +14,14 @@ use super::{
 };
 use crate::progress::Progress;
 
-/// The most frames that detectors may have in flight; each is in memory as pixels.
+/// Greatest number of frames that detectors may have in flight; each is in memory as pixels.
 const MAX_IN_FLIGHT: usize = 32;
 
-/// A frame with its detections, which are still to come.
+/// A frame with its pending detections.
 pub(super) type Detecting<'a> = Result<(FrameInFlight, Vec<PendingDetection<'a>>)>;
 
-/// The most frames that may wait for their detections. Finished ones may wait, too, so that
-/// detectors go on while an object is written.
+/// Greatest number of frames that may wait for their detections. Finished ones may wait, too, so
+/// that detectors continue while an object is written.
 pub(super) fn in_flight(detectors: &[Arc<Detector>]) -> usize {
     detectors.iter().map(|d| d.depth()).max().unwrap_or(1).min(MAX_IN_FLIGHT) + QUEUE
 }

@@ -1,10 +1,10 @@
-//! One job, from its source to its objects.
+//! Run of a job, from its source to its objects.
 //!
 //! Owns: the order of a job's start, and the outcome of its end. Its parts: [`source`] and
 //! [`settings`], the [`stages`] with their threads ([`decode`], [`detect`], [`output`]), and
-//! [`resume`] for one that was cut off. Runs by its spec: the video's record is not read. Ends when
-//! the source does, when its interrupt is raised, or at the first failure; the threads are gone
-//! when [`run`] returns.
+//! [`resume`] for an interrupted one. Runs by its spec: the video's record is not read. Ends with
+//! its source, when its interrupt is raised, or at the first failure; the threads have ended when
+//! [`run`] returns.
 
 mod context;
 mod decode;
@@ -37,7 +37,7 @@ use crate::{
     tracklet::TrackletBuilder,
 };
 
-/// Frames a second that are assumed of a live source that does not declare them.
+/// Frame rate that is assumed for a live source that declares none.
 const DEFAULT_RATE: f64 = 25.0;
 
 /// Outcome of a job that did not fail.
@@ -50,8 +50,8 @@ pub(crate) enum JobOutcome {
 
 /// Runs a job from the end of its log to the end of its source.
 ///
-/// `keep_open`: asked when the job is interrupted; true leaves open tracks as they are, for the job
-/// to go on later.
+/// `keep_open`: called when the job is interrupted; true leaves open tracks as they are, for the
+/// job to be resumed later.
 pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result<JobOutcome, Failure> {
     let settings = &context.spec.stream_settings;
     let types: Vec<ObjectType> = settings.active().map(|(t, _)| t.clone()).collect();
@@ -68,11 +68,11 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
 
     let begun = begin(context, &types, &detectors, &compared);
     let (mut decoder, decode, recording, mut output) = match begun {
-        // A source that fails because it was interrupted is no failure.
+        // A source that fails because it was interrupted is not a failure.
         Err(_) if context.interrupt.is_raised() => return Ok(JobOutcome::Interrupted),
         begun => begun?,
     };
-    // What a live source has shown cannot be read again: an interrupted job ends there.
+    // The frames of a live source cannot be read again: an interrupted job ends there.
     let is_live = decoder.is_live();
 
     let ended = stages::run(
@@ -93,7 +93,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     let flushed = if interrupted && keep_open() && !is_live {
         output.sync()
     } else {
-        // A job that a user stops keeps what it found.
+        // A job that a user stops keeps its results.
         output.reader.iter_mut().for_each(FrameReader::ignore_interrupt);
         output.finish()
     };
@@ -115,18 +115,21 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     }
 }
 
-/// Logs where the job does not run with what was installed when it was requested.
+/// Logs where the installed components differ from those of the time when the job was requested.
 fn log_differences(context: &Context<'_>) {
     let Context { spec, detectors, embedders, classifiers, plugins, .. } = *context;
     let now = Pins::of(&spec.stream_settings, detectors, embedders, classifiers, plugins);
     let differences = spec.pins.differences(&now);
     if !differences.is_empty() {
         let (job, differences) = (context.job.id(), differences.join(", "));
-        warn!(%job, differences, "job {job} runs with other components than it was asked for with: {differences}");
+        warn!(
+            %job, differences,
+            "job {job} runs with other components than those installed when it was requested: {differences}"
+        );
     }
 }
 
-/// Scores from which on the detections of each type count, as the detectors have them.
+/// Score thresholds of each type, from the detectors.
 fn scores_of(types: &[ObjectType], detectors: &[Arc<Detector>]) -> Vec<(ObjectType, ScoreThresholds)> {
     let scores = |t: &ObjectType| Some((t.clone(), detectors.iter().find(|d| d.types().contains(t))?.scores()));
     types.iter().filter_map(scores).collect()
@@ -146,7 +149,7 @@ fn begin<'a>(
     let digests = compared.iter().filter_map(|t| context.embedders.for_type(t)).map(|e| (e.name(), e.digest()));
     let digests = detectors.iter().map(|d| (d.name(), d.digest())).chain(digests);
     let digests: Vec<_> = digests.map(|(n, d)| (n.to_owned(), d.to_owned())).collect();
-    // Before the source is opened: a camera would have to wait.
+    // Before the source is opened, since a camera would have to wait.
     let prior = resume::prior(context, &digests)?;
     if let Prior::Log(log) = &prior {
         // Shown even if the source cannot be opened.
@@ -254,7 +257,7 @@ fn begin<'a>(
     Ok((decoder, decode, recording, output))
 }
 
-/// Begins the file of tracks with a job. One that continues has none: it is made from the whole log
+/// Begins the file of tracks with a new job. A resumed job has none: it is built from the whole log
 /// once the job is over.
 fn begin_tracks(job: &Job, is_beginning: bool) -> Option<TrackWriter> {
     let id = job.id();
@@ -265,8 +268,8 @@ fn begin_tracks(job: &Job, is_beginning: bool) -> Option<TrackWriter> {
     })
 }
 
-/// Whether the job can continue: the archive's objects are those that follow from the log, and none
-/// of them would change with the frames to come.
+/// Whether the job can continue: the archive's objects are those derived from the log, and later
+/// frames would change none of them.
 fn can_continue(context: &Context<'_>, log: &Log, now: &LogHeader) -> Result<bool> {
     if log.header != *now {
         return Ok(false);
@@ -274,7 +277,7 @@ fn can_continue(context: &Context<'_>, log: &Log, now: &LogHeader) -> Result<boo
     if !log.has_ended {
         return Ok(log.replayed.archive == Archived::Agrees);
     }
-    // Tracks that were reported as ended must not go on: the source has to be at its end.
+    // Tracks that were reported as ended must not continue: the source has to be at its end.
     let mut decoder = Decoder::open(&context.input, context.interrupt)?;
     source::skip_to(&mut decoder, &context.input, context.interrupt, &log.replayed.tail, true)?;
     match decoder.next_frame() {
@@ -284,7 +287,7 @@ fn can_continue(context: &Context<'_>, log: &Log, now: &LogHeader) -> Result<boo
     }
 }
 
-/// Replaces the job by a new one, where nothing of it can be used.
+/// Replaces the job by a new one; none of its results can be used.
 fn restart(context: &Context<'_>) -> Result<Job> {
     let old = context.job.id();
     if let Some(outbox) = context.outbox {
@@ -294,7 +297,7 @@ fn restart(context: &Context<'_>) -> Result<Job> {
     let job = match restarted {
         Ok(job) => job,
         Err(error) => {
-            // The one that the record names now is the one that ends.
+            // The job that the record names now is the one that ends.
             if let Some(now) = context.archive.video(old.video).ok().flatten() {
                 (context.restarted)(JobId { number: now.job, ..old });
             }
@@ -309,8 +312,7 @@ fn restart(context: &Context<'_>) -> Result<Job> {
     context.progress.reset();
     warn!(
         %old, %new,
-        "job {old} is restarted from the beginning as job {new}: it would make other objects now than those it made \
-         before"
+        "job {old} is restarted from the beginning as job {new}: it would now make other objects than before"
     );
     Ok(job)
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the detection log while it grows, the frames retained for open tracks, and the objects that
 //! are not in the archive yet. Guarantees: an object goes into the archive after the part of the
-//! log that it follows from, and to the outbox after that.
+//! log that it is derived from, and to the outbox after that.
 
 use std::{
     collections::HashMap,
@@ -32,32 +32,32 @@ use crate::{
 
 /// Frames after which the plugins' part of the statistic is updated.
 const REPORT_EVERY: u64 = 16;
-/// The log reaches the disk this often, and before every object that follows from it.
+/// Interval of syncs of the log; it is also synced before every object that is derived from it.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
-/// The most objects of one frame that go into the archive at once; their pictures are in memory
-/// until then.
+/// Greatest number of objects of one frame that go into the archive at once; their pictures are in
+/// memory until then.
 const BATCH: usize = 8;
 
 /// An object's pictures, JPEG or PNG.
 type Files = Vec<(Picture, Vec<u8>)>;
-/// The frames of an object's best, first and last shot; the latter where the settings ask for them.
+/// The frames of an object's best, first and last shot; the latter if the settings require them.
 type ObjectFrames = (Frame, Option<Frame>, Option<Frame>);
 
 pub(super) struct Output<'a> {
     pub context: &'a Context<'a>,
     pub job: Job,
     pub types: &'a [ObjectType],
-    /// Those of them whose trackers compare appearances.
+    /// Types whose trackers compare appearances.
     pub compared: &'a [ObjectType],
-    /// As the header of the log has them.
+    /// Score thresholds, as in the header of the log.
     pub scores: Vec<(ObjectType, ScoreThresholds)>,
     pub writer: DetectionWriter,
-    /// Where tracks are, for people who look at the video; the job does not depend on it.
+    /// The boxes of tracks, for players; the job does not depend on them.
     pub tracks: Option<TrackWriter>,
     pub tracklets: TrackletBuilder<'a>,
     pub analysis: Analysis,
-    /// Reads frames from before the job was cut off once more; `None` for a live source, which has
-    /// each frame only once.
+    /// Reads frames from before an interruption again; `None` for a live source, which has each
+    /// frame only once.
     pub reader: Option<FrameReader>,
     /// CPU time of the job's own thread.
     pub laps: CpuLaps<'a>,
@@ -66,7 +66,7 @@ pub(super) struct Output<'a> {
     pub state: State,
 }
 
-/// What is not written yet.
+/// Results that are not written yet.
 pub(super) struct State {
     synced: Instant,
     /// When the boxes of tracks were last written out.
@@ -86,9 +86,10 @@ impl Default for State {
 }
 
 impl Output<'_> {
-    /// Logs a frame with its detections, and handles what follows from it.
+    /// Logs a frame with its detections, and handles the resulting events.
     pub(super) fn take(&mut self, in_flight: &FrameInFlight, raw: Vec<RawDetection>) -> Result<()> {
-        // Where pixels are gone, that is the reason, whatever came of it.
+        // If the pixels of the frame are gone, that is the cause of any error, and reported
+        // instead.
         self.take_through(in_flight, raw).map_err(|error| in_flight.frame.check().map_or_else(Error::from, |()| error))
     }
 
@@ -108,8 +109,7 @@ impl Output<'_> {
         Ok(())
     }
 
-    /// Keeps where tracks are. A failure costs these, and nothing of the job: they can be made
-    /// again.
+    /// Stores the boxes of tracks. A failure loses only these, not the job: they can be rebuilt.
     fn keep_boxes(&mut self, time: f64, boxes: Vec<(ObjectType, TrackId, [i32; 4])>) {
         let Some(tracks) = &mut self.tracks else { return };
         let mut kept = if boxes.is_empty() { Ok(()) } else { tracks.add(TrackFrame { time, boxes }) };
@@ -131,7 +131,8 @@ impl Output<'_> {
         }
     }
 
-    /// Measures what later stages need of the pixels, and appends the frame to the log.
+    /// Makes the measurements that later stages need from the pixels, and appends the frame to the
+    /// log.
     fn log(
         &mut self,
         FrameInFlight { frame, change, is_static, taken_us }: &FrameInFlight,
@@ -143,7 +144,7 @@ impl Output<'_> {
         for seen in &raw {
             let Some((_, list)) = detections.iter_mut().find(|(t, _)| *t == seen.object_type) else { continue };
             let scores = self.scores_of(&seen.object_type);
-            // A weak detection is never shown, and nothing is compared with it.
+            // A weak detection is never reported, and nothing is compared with it.
             let quality = if seen.score < scores.min { 0.0 } else { quality_in(frame, seen, &raw) };
             let RawDetection { rect, score, landmarks, .. } = *seen;
             list.push(Detection { rect, score, quality, landmarks, appearance: Vec::new() });
@@ -174,7 +175,7 @@ impl Output<'_> {
         };
         self.tracklets.follow(frame, *change, &mut record, self.context.progress.cpu())?;
         self.laps.lap(Stage::Measure);
-        // What was measured without pixels would be wrong.
+        // Measurements without pixels would be wrong.
         frame.check()?;
         self.writer.append(&record)?;
         if self.state.synced.elapsed() > SYNC_EVERY {
@@ -210,8 +211,8 @@ impl Output<'_> {
         self.sync()
     }
 
-    /// Leaves out the objects whose pictures went with their decoder, and cannot be had from the
-    /// source once more.
+    /// Leaves out the objects whose pictures were lost with their decoder, and cannot be read from
+    /// the source again.
     fn without_lost(&mut self, mut events: Vec<Event>) -> Vec<Event> {
         if self.state.retained.values().all(|frame| frame.check().is_ok()) {
             return events;
@@ -223,14 +224,14 @@ impl Output<'_> {
         });
         let lost = all - events.len();
         if lost > 0 {
-            tracing::warn!(%job, lost, "job {job}: {lost} objects are lost: their pictures went with the decoder");
+            tracing::warn!(%job, lost, "job {job}: {lost} objects are lost: their pictures were lost with the decoder");
         }
         events
     }
 
-    /// `frame` is the one that the events follow from; `None` at the end of a source.
+    /// Handles events. `frame`: the frame that they result from; `None` at the end of a source.
     fn handle(&mut self, frame: Option<&Frame>, mut events: Vec<Event>) -> Result<()> {
-        // What the archive has was reported before the server was cut off.
+        // Objects in the archive were reported before the interruption.
         events.retain(|event| !matches!(event, Event::Object(object) if self.job.has_object(&object.id)));
         let objects =
             events.iter().filter_map(|event| if let Event::Object(object) = event { Some(&**object) } else { None });
@@ -253,22 +254,22 @@ impl Output<'_> {
             }
             Event::Dropped(track) => self.release(&track),
             Event::Object(object) => self.report(*object)?,
-            // Samples are in the embeddings by now, and boxes with the tracks; only replays ask for
-            // decisions.
+            // Samples are included in the embeddings by now, boxes are stored with the tracks, and
+            // only replays record decisions.
             Event::Samples(..) | Event::Decision(_) | Event::Box(..) => {}
         }
         Ok(())
     }
 
-    /// Reports objects that follow from the log of before the cut, with pictures from the source.
+    /// Reports objects derived from the log before the interruption, with pictures from the source.
     pub(super) fn catch_up(&mut self, unarchived: Vec<Event>) -> Result<()> {
         self.handle(None, unarchived)
     }
 
-    /// Ends the tracks of a live source from before the server was cut off, and restarts the
-    /// analysis after the gap. Objects whose frames were only in memory get the pictures that a
-    /// realtime shot of their track has of the same moment; those without one are lost.
-    /// `unarchived`: objects that follow from the log and are not in the archive.
+    /// Ends the tracks of a live source from before the interruption, and restarts the analysis
+    /// after the gap. Objects whose frames were only in memory get the pictures of a realtime shot
+    /// of their track at the same moment; those without one are lost. `unarchived`: objects that
+    /// are derived from the log and are not in the archive.
     pub(super) fn resume_after_gap(&mut self, unarchived: Vec<Event>, mut gap: Gap) -> Result<()> {
         let events = unarchived.into_iter().chain(self.analysis.finish()?);
         let objects = events.filter_map(|event| if let Event::Object(object) = event { Some(*object) } else { None });
@@ -291,7 +292,7 @@ impl Output<'_> {
             let (job, lost) = (self.job.id(), gap.lost.len());
             tracing::warn!(
                 %job, lost,
-                "job {job}: {lost} objects are lost: their pictures were in the memory of a server that was cut off"
+                "job {job}: {lost} objects are lost: their pictures were in the memory of a server that ended"
             );
         }
         self.writer.append_gap(&gap)?;
@@ -318,8 +319,8 @@ impl Output<'_> {
         Ok(None)
     }
 
-    /// Archives the embeddings of objects whose tracks have ended, as one batch.
-    /// `samples`: of their tracks.
+    /// Archives the embeddings of objects whose tracks have ended, as one batch. `samples`: those
+    /// of their tracks.
     fn embed<'o>(
         &mut self,
         frame: Option<&Frame>,
@@ -369,7 +370,7 @@ impl Output<'_> {
         if self.state.reported.len() < BATCH { Ok(()) } else { self.archive_objects() }
     }
 
-    /// The frame of a shot: the retained one, or, from before the job was cut off, from the source.
+    /// The frame of a shot: a retained one or, from before an interruption, one from the source.
     fn frame_of(&mut self, object: &ObjectRecord, role: Role, shot: &ShotSummary) -> Result<Frame> {
         let key = ((object.id.object_type.clone(), object.id.track), role);
         let kept = self.state.retained.get(&key).filter(|frame| frame.index() == shot.frame);
@@ -409,7 +410,8 @@ impl Output<'_> {
         Ok(pictures)
     }
 
-    /// Archives the reported objects after the log that they follow from, and has them delivered.
+    /// Archives the reported objects, after the log that they are derived from, and hands them to
+    /// the outbox.
     fn archive_objects(&mut self) -> Result<()> {
         if self.state.reported.is_empty() {
             return Ok(());

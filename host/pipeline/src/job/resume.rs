@@ -1,14 +1,13 @@
-//! Resumption of a job that was cut off.
+//! Resumption of an interrupted job.
 //!
-//! Its log goes through the analysis once more, without pixels, thousands of frames a second; then
-//! the source continues after the last frame. That is only right where everything is as it was,
-//! which is checked without any further state: the objects in the archive have to be those that
-//! follow from the log now, one by one. Where they are not, because a plugin was replaced
-//! meanwhile, or where the detectors differ, the job restarts under a new number. Continuing
-//! would give an id that was posted already to another object, or hold back an object whose id is
-//! taken.
+//! Its log goes through the analysis again, without pixels, thousands of frames a second; then the
+//! source continues after the last frame. That is only correct if nothing has changed, which is
+//! checked without any further state: the objects in the archive have to equal those derived from
+//! the log now, one by one. Where they do not, because a plugin was replaced meanwhile, or where
+//! the detectors differ, the job restarts under a new number. Continuing would give an id that was
+//! posted already to another object, or withhold an object whose id is taken.
 //!
-//! A live source has each frame only once: there a [`Gap`](ocellus_store::Gap) ends what was, and
+//! A live source has each frame only once: there a [`Gap`](ocellus_store::Gap) ends all tracks, and
 //! nothing is discarded.
 
 use std::collections::VecDeque;
@@ -30,35 +29,35 @@ use crate::{
 /// Number of the log's last frames that the source has to reproduce before the job continues.
 const CHECKED: usize = 16;
 
-/// What an earlier run left of a job.
+/// State of a job before a run.
 pub(super) enum Prior {
-    /// Nothing.
+    /// Nothing was logged.
     Fresh,
-    /// A log that can be continued, as far as that shows without the source.
+    /// A log that can be continued, as far as can be told without the source.
     Log(Box<Log>),
-    /// A log or objects that differ from what the job would make now.
+    /// A log or objects that differ from those that the job would make now.
     Mismatch,
 }
 
-/// A log, and what the analysis makes of it.
+/// A log, and the result of its analysis.
 pub(super) struct Log {
     pub writer: DetectionWriter,
-    /// Of the frames after its last gap.
+    /// Header for the frames after its last gap.
     pub header: LogHeader,
     pub last: FrameRecord,
     pub replayed: Replayed,
-    /// The tracks that are open after the last frame were reported: the job had come to its end,
-    /// and only its status was not written.
+    /// Whether the tracks that are open after the last frame were reported: the job had come to its
+    /// end, and only its status was not written.
     pub has_ended: bool,
 }
 
-/// Result of a log's frames.
+/// Result of the analysis of a log.
 pub(super) struct Replayed {
     pub analysis: Analysis,
     pub known: LoggedProgress,
-    /// Objects that follow from the log and are not in the archive.
+    /// Objects that are derived from the log and are not in the archive.
     pub unarchived: Vec<Event>,
-    /// The archive's objects compared with those that follow from the log.
+    /// Comparison of the archive's objects with those derived from the log.
     pub archive: Archived,
     /// The last frames, in order.
     pub tail: Vec<FramePosition>,
@@ -67,18 +66,18 @@ pub(super) struct Replayed {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-/// The archive's objects compared with those that follow from the log.
+/// Comparison of the archive's objects with those derived from the log.
 pub(super) enum Archived {
-    /// It has no others.
+    /// The archive has no other objects.
     Agrees,
-    /// It has these, and more.
+    /// The archive has these objects, and more.
     Ahead,
-    /// It has others instead.
+    /// The archive has other objects instead.
     Differs,
 }
 
 impl Replayed {
-    /// The last two frames that detectors got, out of the `frames` of the tail or from the source.
+    /// The last two frames that detectors got, from the `frames` of the tail or from the source.
     pub(super) fn last_detected(&self, frames: &[Frame], reader: &mut FrameReader) -> Result<Vec<Frame>> {
         let frame = |position: &FramePosition| match frames.iter().find(|frame| frame.index() == position.index) {
             Some(frame) => Ok(frame.clone()),
@@ -88,7 +87,7 @@ impl Replayed {
     }
 }
 
-/// What an earlier run left of the job. `detectors`: names and digests of the networks of now.
+/// State of the job before this run. `detectors`: names and digests of the current networks.
 pub(super) fn prior(context: &Context<'_>, detectors: &[(String, String)]) -> Result<Prior, Failure> {
     let (job, failed) = (context.job, |e: StoreError| Failure::interrupted(e));
     let is_file = is_file(context);
@@ -97,7 +96,7 @@ pub(super) fn prior(context: &Context<'_>, detectors: &[(String, String)]) -> Re
         Err(StoreError::Damaged { path, reason }) if is_file => {
             tracing::warn!(
                 job = %job.id(),
-                "job {} begins anew: {} cannot be read: {reason}",
+                "job {} starts over: {} cannot be read: {reason}",
                 job.id(), path.display()
             );
             return Ok(Prior::Mismatch);
@@ -121,8 +120,8 @@ fn is_file(context: &Context<'_>) -> bool {
     matches!(context.input.location, Location::File(_))
 }
 
-/// Runs the log through the analysis. Frames before its last gap are only counted. `finish`: the
-/// tracks that are open after the last frame end there.
+/// Runs the log through the analysis. Frames before its last gap are only counted. `finish`:
+/// whether the tracks that are open after the last frame end there.
 fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool) -> Result<Replayed, Failure> {
     let (job, spec) = (context.job, context.spec);
     let analysis = Analysis::open(context.plugins, job.id(), &spec.stream_settings, spec.shot_rule, header, false)
@@ -184,15 +183,15 @@ fn follow(
     }
     let archive = match objects.archived.next() {
         _ if objects.differ => Archived::Differs,
-        // Every archived object follows from a part of the log that was on the disk before it.
+        // Every archived object is derived from a part of the log that was on the disk before it.
         Some(_) if objects.from_start => Archived::Ahead,
         _ => Archived::Agrees,
     };
     Ok(Replayed { analysis, known, unarchived: objects.unarchived, archive, tail: tail.into(), detected })
 }
 
-/// Reader of the source, for filters that read crops. For a live source there is none: the verdicts
-/// of such filters cannot be reproduced.
+/// Reader of the source, for filters that read crops. A live source has none: the verdicts of such
+/// filters cannot be reproduced.
 fn reader(context: &Context<'_>, analysis: &Analysis) -> Result<Option<FrameReader>> {
     if !analysis.reads_crops() {
         return Ok(None);
@@ -201,10 +200,10 @@ fn reader(context: &Context<'_>, analysis: &Analysis) -> Result<Option<FrameRead
     Ok(if is_file(context) || !reader.is_live()? { Some(reader) } else { None })
 }
 
-/// Comparison of the archive's objects with those that follow from the log.
+/// Comparison of the archive's objects with those derived from the log.
 struct Objects<I> {
     archived: I,
-    /// All objects of the job are compared.
+    /// Whether all objects of the job are compared.
     from_start: bool,
     unarchived: Vec<Event>,
     differ: bool,

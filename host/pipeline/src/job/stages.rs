@@ -3,9 +3,9 @@
 //! ```text
 //! decode ──▶ detect ──▶ take
 //! ```
-//! Owns both threads: they are gone when [`run`] returns. Each stage ends by itself when the one
-//! before it has, and at its next item when the one after it is gone. Guarantees: a failure or a
-//! panic of a stage is never taken for the end of the source.
+//! Owns both threads: they have ended when [`run`] returns. Each stage ends by itself when the one
+//! before it has, and at its next item when the one after it has. Guarantees: a failure or a panic
+//! of a stage is never taken for the end of the source.
 
 use std::{
     any::Any,
@@ -16,7 +16,7 @@ use std::{
 
 use ocellus_core::{Error, Result};
 
-/// Items that wait between two stages.
+/// Capacity of the queue between two stages.
 pub(super) const QUEUE: usize = 1;
 
 /// Why the stages ended before the source.
@@ -91,7 +91,7 @@ mod tests {
         let _ = items.iter().try_for_each(|n| out.send(n));
     }
 
-    /// What was taken, and the result.
+    /// The items that were taken, and the result.
     fn ran(
         decode: impl FnOnce(&SyncSender<u32>) -> &'static str + Send,
         detect: impl FnOnce(&Receiver<u32>, &SyncSender<u32>) + Send,
@@ -116,12 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_may_break_off() {
+    fn the_last_stage_may_stop_the_others() {
         assert_eq!(ran(count_to(u32::MAX), pass, Some(4)), ((0..5).collect(), Ok("through")));
     }
 
     #[test]
-    fn a_failure_behind_ends_the_stages_before() {
+    fn a_failure_of_the_last_stage_ends_the_others() {
         let failed = run(2, count_to(u32::MAX), pass, |n| {
             if n < 3 { Ok(ControlFlow::Continue(())) } else { Err(Error::internal("full")) }
         });
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decoder_that_panics_is_no_end_of_the_source() {
+    fn a_panic_of_the_decoder_is_not_the_end_of_the_source() {
         let decode = |out: &SyncSender<u32>| {
             let _ = (0..3).try_for_each(|n| out.send(n));
             panic!("frame {} is no frame", 3);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn detectors_that_panic_are_no_end_of_the_source() {
+    fn a_panic_of_a_detector_is_not_the_end_of_the_source() {
         let detect = |items: &Receiver<u32>, out: &SyncSender<u32>| {
             let _ = items.iter().take(2).try_for_each(|n| out.send(n));
             panic!("no picture");

@@ -1,4 +1,4 @@
-//! Attempt to deliver an object: the request, and what its response means for the delivery.
+//! Attempt to deliver an object: the request, and the effect of its response on the delivery.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,7 +38,8 @@ pub(super) enum Outcome {
     Interrupted,
     /// The archive could not be read or written.
     ArchiveFailed(Error),
-    /// No attempt: the result of an earlier one could be recorded only now; with its next try.
+    /// No attempt: the result of an earlier one could be recorded only now; with the time of the
+    /// next.
     Recorded(Option<Timestamp>),
     Tried {
         context: Arc<JobContext>,
@@ -160,8 +161,8 @@ pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
     Outcome::Tried { context, before, reply }
 }
 
-/// Reads an object with its pictures and has the router plugin encode it; or why there is no
-/// request.
+/// Reads an object with its pictures and has the router plugin encode it; or returns why there is
+/// no request.
 fn prepare(outbox: &Inner, context: &JobContext, id: &ObjectId) -> ocellus_core::Result<Result<Prepared, Unsent>> {
     let permanent = |reason: &str| Ok(Err(Unsent::Permanent(reason.to_owned())));
     let Some(object) = outbox.archive.object(id)? else { return permanent("the object is gone") };
@@ -188,7 +189,7 @@ fn prepare(outbox: &Inner, context: &JobContext, id: &ObjectId) -> ocellus_core:
         Ok(request) => request,
         Err(error) => return Ok(Err(unsent(&error))),
     };
-    // The digests of a form are for its signature alone.
+    // The digests of a form are needed for its signature only.
     let is_signed = outbox.config.signing_secret.is_some();
     let body = match body {
         Body::Bytes(bytes) => Ok(Encoded::Bytes(bytes)),
@@ -435,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_or_accepted_is_not_tried_again() {
+    fn refused_and_accepted_deliveries_are_not_retried() {
         let (refused, _) =
             next_state(fresh(), response(415, Verdict::Refused { reason: "no".into() }, None), at(0), DAY);
         assert_eq!(

@@ -12,12 +12,12 @@ use sha2::{Digest, Sha256};
 pub(super) struct Form {
     pub(super) content_type: String,
     pub(super) body: Vec<u8>,
-    /// Where they are wanted, JSON in ASCII: the SHA-256 of each part's content,
+    /// SHA-256 of each part's content, if requested, as JSON in ASCII:
     /// `[{"name": …, "sha256": …}]`.
     pub(super) digests: Option<String>,
 }
 
-/// The form of these parts. `pictures` holds what parts refer to.
+/// The form of these parts. `pictures` has the pictures that parts refer to.
 pub(super) fn multipart(
     id: &ObjectId,
     parts: &[Part],
@@ -73,7 +73,8 @@ fn ascii(json: &str) -> String {
     escaped.collect()
 }
 
-/// Letters and digits that are in none of the contents. A hash: ids may be longer than a boundary.
+/// Letters and digits that occur in none of the contents. A hash, since ids may be longer than a
+/// boundary.
 fn boundary(id: &ObjectId, contents: &[&[u8]]) -> String {
     let mut salt = 0_u32;
     loop {
@@ -86,7 +87,7 @@ fn boundary(id: &ObjectId, contents: &[&[u8]]) -> String {
     }
 }
 
-/// As browsers escape names; control characters are in none.
+/// Escapes names as browsers do; names have no control characters.
 fn quoted(name: &str) -> String {
     name.replace('"', "%22")
 }
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_spelled_as_rfc_7578_has_it_and_the_same_each_time() {
+    fn a_form_follows_rfc_7578_and_is_the_same_each_time() {
         let id: ObjectId = "7-1-face-3-0".parse().unwrap();
         let parts = [
             part("a\"b", None, Content::Text("x".into())),
@@ -132,7 +133,7 @@ mod tests {
             digests.starts_with(&format!("[{}", digest("a\\\"b"))) && digests.contains(&digest("photo")),
             "{digests}"
         );
-        // As sha256sum has it.
+        // As computed by sha256sum.
         assert!(digests.contains("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"), "{digests}");
         assert!(multipart(&id, &parts, &[], true).unwrap_err().contains("Photo"));
     }

@@ -6,14 +6,14 @@ use reqwest::header::HeaderValue;
 
 use super::{post_pictures::PictureUrls, signature::SigningSecret};
 
-/// What the operator chooses.
+/// Configuration of the outbox by the operator.
 #[derive(Clone, Debug)]
 pub struct OutboxConfig {
     /// Sent to routers as `Authorization: Token …`.
     pub token: Option<RouterToken>,
     /// Signs posts as Standard Webhooks specifies.
     pub signing_secret: Option<SigningSecret>,
-    /// URLs of pictures, for router plugins that send those; without it they get none.
+    /// URLs of pictures, for router plugins that send these instead; without it they get none.
     pub picture_urls: Option<PictureUrls>,
     /// Time from its first attempt after which a delivery is given up.
     pub give_up_after: Duration,

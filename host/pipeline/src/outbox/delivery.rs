@@ -29,7 +29,7 @@ struct AttemptResult {
     reason: Option<String>,
 }
 
-/// When to try again after the server itself failed (its archive, or a panic): in 8 to 16 s.
+/// Time of the next attempt after the server itself failed (its archive, or a panic): in 8 to 16 s.
 fn after_local_failure(now: Timestamp) -> Timestamp {
     const AS_AFTER_ATTEMPTS: u32 = 6;
     backoff(now, AS_AFTER_ATTEMPTS, MAX_OUTAGE_WAIT)
@@ -81,7 +81,7 @@ impl Inner {
         }
     }
 
-    /// Makes one attempt, and settles it.
+    /// Makes one attempt, and settles its ticket.
     async fn deliver(self: Arc<Self>, ticket: Ticket) {
         let now = self.clock.now();
         let on_panic =
@@ -104,7 +104,7 @@ impl Inner {
             Err(error) => {
                 error!(
                     object = %in_flight.ticket.id, %error,
-                    "delivering object {} broke off: {error}",
+                    "the delivery of object {} was aborted: {error}",
                     in_flight.ticket.id
                 )
             }
@@ -151,7 +151,7 @@ impl Inner {
             }
         }
         if let Err(error) = context.job.record_delivery(&delivery) {
-            error!(object = %id, %error, "how the delivery of object {id} stands cannot be written down yet: {error}");
+            error!(object = %id, %error, "the state of the delivery of object {id} cannot be written yet: {error}");
             let reason = delivery.reason.clone();
             self.unwritten.lock().insert(id.clone(), delivery);
             return AttemptResult { next_try: Some(after_local_failure(now)), signal, reason };

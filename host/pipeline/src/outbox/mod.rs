@@ -1,14 +1,14 @@
 //! Outbox: delivery of objects to the routers of their jobs.
 //!
-//! Owns: the network, the timeouts, the retries, the state of each delivery, and threads of its own
+//! Owns: the network, the timeouts, the retries, the state of each delivery, and separate threads
 //! for all of it, so that requests that wait for deliveries cannot block them. Guarantees:
 //!
-//! * A delivery is durable before its first attempt: it is its object, in the archive. What is
-//!   undelivered when the server ends, even by a crash, is delivered after its next start.
+//! * A delivery is durable before its first attempt: it is its object, in the archive. Deliveries
+//!   that are pending when the server ends, even by a crash, continue after its next start.
 //! * An object is always sent under the same `Idempotency-Key`, its id, and not again once its
-//!   acceptance was written. A crash between the two makes it be sent twice, under the same key.
-//! * Objects of a track go out in order; see [`schedule`].
-//! * Jobs never wait for a router. A router that does not respond delays none that does; see
+//!   acceptance was recorded. After a crash between the two it is sent again, under the same key.
+//! * Objects of a track are sent in order; see [`schedule`].
+//! * Jobs never wait for a router. A router that does not respond does not delay others; see
 //!   [`schedule`].
 //! * The log has one warning when a router goes down, with the number of objects that wait, and one
 //!   line when it responds again.
@@ -65,7 +65,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Begins to deliver, first what an earlier run of the server left undelivered.
+    /// Begins to deliver, first the objects that an earlier run of the server left undelivered.
     pub(crate) fn start(
         archive: Archive,
         plugins: Plugins,
@@ -138,20 +138,20 @@ impl Outbox {
         }
     }
 
-    /// Schedules the undelivered objects of a video again, after the change that they were
-    /// withdrawn for failed.
+    /// Schedules the undelivered objects of a video again, after the change for which they were
+    /// withdrawn failed.
     pub(crate) fn resume(&self, video: VideoId) {
         self.inner.resume(Some(video));
     }
 
-    /// Deliveries of a video's job, with the times at which the schedule tries them next.
+    /// Deliveries of a video's job, with the times of their next attempts by the schedule.
     pub(crate) fn deliveries(&self, video: VideoId, query: &DeliveryQuery) -> Result<Page<Delivery>> {
         let Page { items, next, prev } = self.inner.archive.deliveries(video, query)?;
         let items = items.into_iter().map(|delivery| self.inner.scheduled(delivery)).collect::<Result<_>>()?;
         Ok(Page { items, next, prev })
     }
 
-    /// Schedules a delivery for now, whether it waits or was given up.
+    /// Schedules a delivery for now, pending or given up.
     pub(crate) fn retry(&self, object: &ObjectId) -> Result<Delivery> {
         let inner = &self.inner;
         let delivery = inner.archive.delivery(object)?.ok_or_else(|| Error::not_found("Delivery"))?;

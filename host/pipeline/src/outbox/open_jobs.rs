@@ -11,7 +11,7 @@ use ocellus_store::Job;
 use super::schedule::Destination;
 use crate::job_spec::JobSpec;
 
-/// The most jobs in the cache; each keeps its files open.
+/// Greatest number of jobs in the cache; each keeps its files open.
 const OPEN_JOBS: usize = 16;
 
 /// A job whose objects are delivered.
@@ -60,7 +60,7 @@ impl OpenJobs {
 }
 
 /// Destination of a job: scheme, host and port of its router. Jobs that do not verify the router's
-/// certificate have another one: they may reach a router that the others cannot.
+/// certificate have a separate one: they may reach a router that the others cannot.
 pub(super) fn destination(spec: &JobSpec) -> Option<Destination> {
     let origin = reqwest::Url::parse(spec.router_url.as_ref()?).ok()?.origin().ascii_serialization();
     let suffix = if spec.stream_settings.router_verify_ssl { "" } else { " (certificate not verified)" };

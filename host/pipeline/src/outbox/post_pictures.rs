@@ -10,13 +10,13 @@ use ocellus_store::Picture;
 
 type MakeUrl = dyn Fn(&ObjectId, Picture, Duration) -> String + Send + Sync;
 
-/// Maker of absolute URLs that serve an object's thumbnail or full frame without a token, for so
-/// long from now on.
+/// Maker of absolute URLs that serve an object's thumbnail or full frame without a token, for the
+/// given time from now on.
 #[derive(Clone)]
 pub struct PictureUrls(Arc<MakeUrl>);
 
 impl PictureUrls {
-    /// `make` is only asked for thumbnails and full frames.
+    /// `make` is called for thumbnails and full frames only.
     pub fn new(make: impl Fn(&ObjectId, Picture, Duration) -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(make))
     }
@@ -31,7 +31,7 @@ impl fmt::Debug for PictureUrls {
 /// The pictures that an object is posted with.
 pub(super) struct Files {
     object: ObjectId,
-    /// With what the router plugin is told of them.
+    /// With their descriptions for the router plugin.
     files: Vec<(PictureInfo, Vec<u8>)>,
     urls: Option<PictureUrls>,
 }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_has_its_file_and_where_it_is_served_a_url() {
+    fn a_picture_has_a_file_and_a_url_where_it_is_served() {
         let make = |object: &ObjectId, picture, valid: Duration| format!("{object} {picture:?} {}", valid.as_secs());
         let served = files(Some(PictureUrls::new(make)));
         let hour = Duration::from_secs(3600);

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::job_spec::JobSpec;
 
-/// The most sessions that are kept.
+/// Greatest number of idle sessions.
 const IDLE: usize = 16;
 
 pub(super) struct Routers {
@@ -15,7 +15,7 @@ pub(super) struct Routers {
     idle: Mutex<Idle>,
 }
 
-/// Sessions that are not in use, the last used first.
+/// Idle sessions, the most recently used first.
 #[derive(Default)]
 struct Idle {
     /// The generation of the plugins that they were opened from.
@@ -29,8 +29,8 @@ impl Routers {
         Self { plugins, idle: Mutex::default() }
     }
 
-    /// Calls `f` with a session of the job's router. A session that failed is not used again, nor
-    /// one of a plugin that has changed.
+    /// Calls `f` with a session of the job's router. A session that failed, or whose plugin has
+    /// changed, is not used again.
     pub(super) fn with<R>(
         &self,
         spec: &JobSpec,

@@ -6,13 +6,13 @@
 //! * Objects of one track are sent in order, one at a time: the next one once the one before was
 //!   accepted or given up.
 //! * Destinations take turns, the one with the oldest last attempt first. One that is not known to
-//!   respond is tried with one object at a time, in slots apart from those of responding ones; see
-//!   [`attempts`].
+//!   respond is tried with one object at a time, in slots separate from those of responding ones;
+//!   see [`attempts`].
 //! * A destination that does not respond is paused, twice as long each time.
-//! * No attempt begins for a withdrawn job. Attempts in flight are cancelled, and counted apart
-//!   from those of a later job of the same video.
+//! * No attempt begins for a withdrawn job. Attempts in flight are cancelled, and counted
+//!   separately from those of a later job of the same video.
 //!
-//! Pure: no clock, no I/O. The caller passes the time, and makes the attempts that it is given.
+//! Pure: no clock, no I/O. The caller passes the time, and makes the attempts that are returned.
 
 mod attempts;
 mod destination;
@@ -38,7 +38,7 @@ use self::{
 
 type TrackKey = (ObjectType, TrackId);
 
-/// Schedule of all deliveries. Takes some hundred bytes for each object that waits.
+/// Schedule of all deliveries. Takes some hundred bytes for each waiting object.
 #[derive(Default)]
 pub(crate) struct Schedule {
     jobs: BTreeMap<JobId, JobQueue>,
@@ -64,7 +64,7 @@ struct Waiting {
     id: ObjectId,
     due: Timestamp,
     position: Position,
-    /// Due time of a further attempt that was asked for while it was in flight.
+    /// Due time of a further attempt that was requested while this one was in flight.
     readded: Option<Timestamp>,
 }
 
@@ -77,15 +77,15 @@ enum Position {
     InFlight,
 }
 
-/// A delivery to be tried now.
+/// A delivery to be attempted now.
 pub(crate) struct Ticket {
     pub id: ObjectId,
     pub number: u32,
     pub destination: Destination,
-    /// Cancelled once its job is withdrawn, or goes to another destination.
+    /// Cancelled once its job is withdrawn, or redirected to another destination.
     pub cancelled: CancellationToken,
-    /// Cancelled once it took longer than [`attempts`] allows while other destinations need its
-    /// slot.
+    /// Cancelled once the attempt takes longer than [`attempts`] allows while other destinations
+    /// need its slot.
     pub abandoned: CancellationToken,
     /// Number of the attempt.
     pub attempt: u64,
@@ -99,20 +99,20 @@ pub(crate) enum Change {
     Recovered { downtime: Duration, waiting: usize },
 }
 
-/// Numbers of objects on their way to routers.
+/// Numbers of deliveries to routers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Deliveries {
-    /// Objects that were not delivered yet, those in flight included.
+    /// Objects that were not delivered yet, including those in flight.
     pub waiting: usize,
     /// Attempts in flight.
     pub in_flight: usize,
-    /// Routers that did not respond when they were last tried.
+    /// Routers that did not respond to the last attempt.
     pub unreachable_routers: usize,
 }
 
 impl Schedule {
-    /// Adds an object; one that waits already is due at the earlier time. A job that is scheduled
-    /// keeps its destination.
+    /// Adds an object; for one that is waiting already, the earlier due time counts. A scheduled
+    /// job keeps its destination.
     pub(crate) fn add(&mut self, id: ObjectId, number: u32, destination: &Destination, due: Timestamp) {
         let job = id.job;
         let queue = self.jobs.entry(job).or_insert_with(|| {
@@ -167,8 +167,8 @@ impl Schedule {
         }
     }
 
-    /// Takes the deliveries to be tried now. Also returns when to ask again; `None` if only the end
-    /// of an attempt can make another one due.
+    /// Takes the deliveries to be attempted now. Also returns when to call again; `None` if only
+    /// the end of an attempt can make another one due.
     pub(crate) fn take(&mut self, now: Timestamp) -> (Vec<Ticket>, Option<Timestamp>) {
         self.attempts.free_slots(now);
         let (mut tickets, mut next, mut without_slot) = (Vec::new(), None::<Timestamp>, 0);
@@ -227,8 +227,8 @@ impl Schedule {
         self.attempts.set_body(attempt, bytes);
     }
 
-    /// Settles a ticket. `next_try`: when its delivery is to be tried again; `None` where it has
-    /// ended.
+    /// Settles a ticket. `next_try`: when its delivery is to be attempted again; `None` where it
+    /// has ended.
     pub(crate) fn settle(
         &mut self,
         ticket: &Ticket,
@@ -315,7 +315,7 @@ impl Schedule {
         }
     }
 
-    /// When an object that waits is tried next; `None` for one that is in flight, or that waits for
+    /// When a waiting object is attempted next; `None` for one that is in flight, or that waits for
     /// another one. Never before `now`. `stored`: the result for an object that is not scheduled.
     pub(crate) fn next_try(
         &self,

@@ -1,7 +1,7 @@
 //! Signatures by Standard Webhooks, symmetric (`v1`): HMAC-SHA-256 over `id.timestamp.body`.
 //!
-//! The standard's libraries take the body for text in JSON. A form is none: beside its bytes, the
-//! digests of its parts are signed, which are sent as a header that those libraries verify.
+//! The standard's libraries expect a body of JSON text. For a form, the digests of its parts are
+//! signed besides its bytes, and sent as a header that those libraries can verify.
 
 use std::{fmt, str::FromStr};
 
@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use ocellus_core::{ObjectId, Timestamp};
 use sha2::Sha256;
 
-/// Bytes of a secret that the standard allows.
+/// Lengths of a secret that the standard allows, in bytes.
 const LENGTH: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// The header that holds the digests of a form's parts.
@@ -29,7 +29,7 @@ impl FromStr for SigningSecret {
         let bytes = bytes.ok_or("expected whsec_ and the secret in base64")?;
         if !LENGTH.contains(&bytes.len()) {
             return Err(format!(
-                "a secret of {} bytes; {} to {} are wanted",
+                "a secret of {} bytes; {} to {} are allowed",
                 bytes.len(),
                 LENGTH.start(),
                 LENGTH.end()
@@ -76,8 +76,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_is_what_another_implementation_makes() {
-        // Made with Python's hmac.
+    fn a_signature_equals_that_of_another_implementation() {
+        // Computed with Python's hmac.
         let secret: SigningSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
         let now = Timestamp::from_second(1_614_265_330).unwrap();
         let id = "7-1-face-3-0".parse().unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_refused_and_one_that_is_stays_secret() {
+    fn an_invalid_secret_is_refused_and_a_valid_one_is_not_printed() {
         for bad in ["", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_", "whsec_%%%", "whsec_c2hvcnQ="] {
             assert!(bad.parse::<SigningSecret>().is_err(), "{bad}");
         }

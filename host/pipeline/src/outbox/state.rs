@@ -30,29 +30,29 @@ pub(super) struct Inner {
     pub(super) routers: Routers,
     pub(super) jobs: Mutex<OpenJobs>,
     /// Results of attempts that could not be recorded yet. The attempts are not repeated: the next
-    /// try records the result.
+    /// one only records the result.
     pub(super) unwritten: Mutex<HashMap<ObjectId, Delivery>>,
     /// Held while a failed delivery is scheduled again.
     pub(super) reopening: Mutex<()>,
     pub(super) schedule: Mutex<Schedule>,
-    /// A delivery was added that may be due now.
+    /// Signals that a delivery was added that may be due now.
     pub(super) changed: Notify,
-    /// An attempt ended.
+    /// Signals that an attempt ended.
     pub(super) settled: Condvar,
-    /// No more attempts begin.
+    /// Cancelled once no more attempts may begin.
     pub(super) closing: CancellationToken,
-    /// Attempts in flight are cancelled.
+    /// Cancels the attempts in flight.
     pub(super) aborting: CancellationToken,
     pub(super) tasks: TaskTracker,
     pub(super) results: Results,
 }
 
-/// Attempts that were made since the server's start, by their result.
+/// Attempts since the server's start, by their result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
     /// The router accepted the object.
     pub posted: u64,
-    /// It did not; the object is tried again.
+    /// It did not; the object is retried.
     pub retrying: u64,
     /// It did not; the object is given up.
     pub failed: u64,
@@ -93,7 +93,7 @@ impl Inner {
     pub(super) fn resume(&self, video: Option<VideoId>) {
         let mut job: Option<(JobId, Option<Destination>)> = None;
         let undelivered = self.archive.undelivered(video).unwrap_or_else(|error| {
-            error!(%error, "which deliveries are to be taken up cannot be read: {error}");
+            error!(%error, "the list of undelivered objects cannot be read: {error}");
             Vec::new()
         });
         for (object, number) in undelivered {
@@ -117,7 +117,7 @@ impl Inner {
                 Ok(())
             })();
             if let Err(error) = result {
-                error!(%error, "a delivery cannot be taken up: {error}");
+                error!(%error, "a delivery cannot be resumed: {error}");
             }
         }
     }
@@ -154,7 +154,7 @@ impl Inner {
         Ok(delivery)
     }
 
-    /// Sends the deliveries of a job to the present router of its video, which may have changed
+    /// Sends the deliveries of a job to the current router of its video, which may have changed
     /// since the job started. For retries by a user.
     pub(super) fn reroute(&self, id: JobId) -> Result<()> {
         let current = self.archive.video(id.video)?.and_then(|v| v.router_url);
@@ -179,7 +179,7 @@ impl Inner {
             }
             jobs.reroutes
         };
-        // Opening reads the job's logs, which takes long: without the lock.
+        // Opening reads the job's logs, which takes long: it happens without the lock.
         let Some(job) = self.archive.job(id)? else { return Ok(None) };
         let written = match job.spec() {
             // The job was removed meanwhile.
@@ -190,7 +190,7 @@ impl Inner {
         let (Some(url), Some(destination)) = (spec.router_url.clone(), destination(&spec)) else { return Ok(None) };
         let open = Arc::new(JobContext { job, spec, url, destination, warned: AtomicBool::new(false) });
         let mut jobs = self.jobs.lock();
-        // Not kept if some job was redirected meanwhile: the next call reads the router again.
+        // Not cached if a job was redirected meanwhile: the next call reads the router again.
         if jobs.reroutes == reroutes {
             jobs.put(&open);
         }

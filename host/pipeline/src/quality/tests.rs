@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 const FRAME: Size = Size { width: 1280, height: 720 };
-/// As sharp faces and bodies have it.
+/// Values of sharp faces and bodies.
 const GOOD: Luminance = Luminance { sharpness: 0.8, contrast: 50.0, brightness: 120.0 };
 
 fn square(side: f32) -> Rect {
@@ -20,12 +20,12 @@ fn face(score: f32, turn: f32) -> RawDetection {
     RawDetection { object_type: ObjectType::face(), rect: square(100.0), score, landmarks: Some(turned(turn)) }
 }
 
-fn thing(object_type: ObjectType, rect: Rect, score: f32) -> RawDetection {
+fn detected(object_type: ObjectType, rect: Rect, score: f32) -> RawDetection {
     RawDetection { object_type, rect, score, landmarks: None }
 }
 
 fn body(rect: Rect) -> RawDetection {
-    thing(ObjectType::body(), rect, 0.8)
+    detected(ObjectType::body(), rect, 0.8)
 }
 
 fn alone(detection: &RawDetection, luminance: Luminance) -> f32 {
@@ -37,15 +37,15 @@ fn good_pictures_are_above_the_default_thresholds_and_below_one() {
     for (detection, least) in [
         (face(0.8, 0.0), 0.42),
         (body(Rect::new(200.0, 200.0, 270.0, 400.0)), 0.6),
-        (thing(ObjectType::car(), Rect::new(200.0, 200.0, 320.0, 290.0), 0.7), 0.65),
-        (thing("drone".parse().unwrap(), square(80.0), 0.7), 0.5),
+        (detected(ObjectType::car(), Rect::new(200.0, 200.0, 320.0, 290.0), 0.7), 0.65),
+        (detected("drone".parse().unwrap(), square(80.0), 0.7), 0.5),
     ] {
         let q = alone(&detection, GOOD);
         assert!(q > least + 0.2 && q < 1.0, "{q}: {detection:?}");
     }
     let perfect = Luminance { sharpness: 20.0, contrast: 127.5, brightness: 127.5 };
     assert!(alone(&face(1.0, 0.0), perfect) < 1.0);
-    assert!(alone(&thing(ObjectType::car(), square(200.0), 1.0), perfect) < 1.0);
+    assert!(alone(&detected(ObjectType::car(), square(200.0), 1.0), perfect) < 1.0);
 }
 
 #[test]
@@ -59,14 +59,14 @@ fn useless_pictures_are_below_the_default_thresholds() {
     let black = Luminance { sharpness: 0.8, contrast: 2.0, brightness: 3.0 };
     assert!(alone(&face(0.8, 0.0), black) < 0.42);
 
-    let weak = thing(ObjectType::body(), square(100.0), 0.25);
+    let weak = detected(ObjectType::body(), square(100.0), 0.25);
     assert!(alone(&weak, GOOD) < 0.6);
-    let half_out = thing(ObjectType::car(), Rect::new(1180.0, 200.0, 1380.0, 320.0), 0.45);
+    let half_out = detected(ObjectType::car(), Rect::new(1180.0, 200.0, 1380.0, 320.0), 0.45);
     assert!(alone(&half_out, GOOD) < 0.65);
 }
 
 #[test]
-fn size_is_no_part_of_quality() {
+fn size_does_not_affect_quality() {
     let [small, large] = [40.0, 400.0].map(|side| alone(&body(square(side)), GOOD));
     assert!((small - large).abs() < 0.001, "{small} {large}");
 }
@@ -74,11 +74,11 @@ fn size_is_no_part_of_quality() {
 #[test]
 fn a_box_in_front_covers_one_behind_it_and_not_the_other_way_round() {
     let (behind, front) = (Rect::new(100.0, 100.0, 200.0, 400.0), Rect::new(150.0, 150.0, 250.0, 450.0));
-    let seen = [body(behind), body(front), thing(ObjectType::face(), front, 0.9)];
+    let seen = [body(behind), body(front), detected(ObjectType::face(), front, 0.9)];
     let [behind_it, before_it, face] = seen.each_ref().map(|d| clear(d, &seen));
     assert!(behind_it < 0.7);
     assert_eq!([before_it, face], [1.0, 1.0]);
-    let weak = [body(behind), thing(ObjectType::body(), front, 0.1)];
+    let weak = [body(behind), detected(ObjectType::body(), front, 0.1)];
     assert!(clear(&weak[0], &weak) > behind_it, "a weak box covers less");
 }
 
@@ -90,10 +90,10 @@ fn a_box_at_the_edge_is_worse_than_one_further_in() {
 }
 
 #[test]
-fn nonsense_has_a_quality_too() {
+fn invalid_detections_have_a_quality() {
     let nan = f32::NAN;
     assert_eq!(alone(&body(Rect::new(nan, 0.0, 1.0, 1.0)), GOOD), 0.0);
-    assert_eq!(alone(&thing(ObjectType::body(), square(50.0), nan), GOOD), 0.0);
+    assert_eq!(alone(&detected(ObjectType::body(), square(50.0), nan), GOOD), 0.0);
     let one_point = RawDetection { landmarks: Some([Point { x: 1.0, y: 1.0 }; 5]), ..face(0.9, 0.0) };
     assert!(alone(&one_point, GOOD) < 0.1);
     let seen = [body(Rect::new(nan, 0.0, 1.0, 1.0)), body(square(50.0))];
@@ -101,7 +101,7 @@ fn nonsense_has_a_quality_too() {
 }
 
 proptest! {
-    /// No part saturates where pictures lie.
+    /// No part saturates in the range of real pictures.
     #[test]
     fn better_in_one_respect_is_better(
         (score, sharpness, contrast, turn) in (0.1_f32..0.99, 0.0_f32..4.0, 1.0_f32..120.0, 0.0_f32..1.0),

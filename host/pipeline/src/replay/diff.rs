@@ -54,8 +54,8 @@ pub struct UnmatchedObject {
     pub bbox: [i32; 4],
     /// Quality of the best shot, 0..=1.
     pub quality: f32,
-    /// The last decision of the other run about its best shot; `None` where that is part of
-    /// another track there.
+    /// The last decision of the other run about its best shot; `None` where that belongs to another
+    /// track there.
     pub reason: Option<Decision>,
 }
 
@@ -63,7 +63,7 @@ fn as_text<S: serde::Serializer>(id: &ObjectId, serializer: S) -> Result<S::Ok, 
     serializer.collect_str(id)
 }
 
-/// Object type, whether it is a realtime shot, and a frame with a box in it.
+/// Object type, whether it is a realtime shot, frame and box.
 type Key = (ObjectType, bool, (u64, [i32; 4]));
 
 /// Pairs objects by their best shots, and the rest by the first detections of their tracks.

@@ -1,9 +1,9 @@
-//! Replay of a finished job from its detection log: no detectors, and no decoding but for filters
-//! that read crops.
+//! Replay of a finished job from its detection log: without detectors, and without decoding except
+//! for filters that read crops.
 //!
 //! Guarantees: with the settings and the plugins of the job, the objects are those of the job, byte
-//! for byte; what networks said of them is taken over. Nothing is stored and nothing is delivered.
-//! At a gap in the log it ends all tracks, as the job did.
+//! for byte; results of attribute networks are copied. Nothing is stored and nothing is delivered.
+//! At a gap in the log all tracks end, as in the job.
 
 mod diff;
 
@@ -39,9 +39,9 @@ pub struct Replay {
     pub frames: u64,
     /// Wall-clock time of the run.
     pub took: Duration,
-    /// In the order in which they were created.
+    /// In order of creation.
     pub objects: Vec<ObjectRecord>,
-    /// Cost of each plugin, by its name.
+    /// Usage of each plugin, by its name.
     pub plugins: BTreeMap<String, PluginUse>,
 }
 
@@ -117,7 +117,7 @@ pub fn decisions(
     Ok(found)
 }
 
-/// Where the tracks of a job are, frame by frame, by the plugins that are installed now. Errors as
+/// The boxes of a job's tracks, frame by frame, with the plugins that are installed now. Errors as
 /// for [`replay`], and those of `each`.
 pub(crate) fn boxes(
     job: &StoredJob,
@@ -129,7 +129,7 @@ pub(crate) fn boxes(
     run(job, &settings_of(job)?, plugins, interrupt, watch).map(drop)
 }
 
-/// How the objects of a replay differ from those of the job, with the reasons. Errors as for
+/// Differences of the objects of a replay from those of the job, with the reasons. Errors as for
 /// [`replay`].
 pub fn compare(
     job: &StoredJob,
@@ -164,12 +164,12 @@ pub fn settings_of(job: &StoredJob) -> Result<StreamSettings> {
     Ok(JobSpec::parse(job.spec()?.ok_or_else(not_processed)?)?.stream_settings)
 }
 
-/// Who is told of what a run does beside its objects.
+/// Callbacks for results of a run other than its objects.
 #[derive(Default)]
 struct Watch<'a> {
-    /// Of each decision; the run ends early where it returns `Break`.
+    /// Called with each decision; the run ends early if it returns `Break`.
     on_decision: Option<&'a mut dyn FnMut(Decision) -> ControlFlow<()>>,
-    /// Of each frame with tracks in it.
+    /// Called with each frame that has tracks.
     on_boxes: Option<&'a mut dyn FnMut(TrackFrame) -> Result<()>>,
 }
 

@@ -1,7 +1,8 @@
 //! Covers: tracklets over frames of coloured squares, by an embedder of mean colours, whose
-//! individuals differ by 60 levels. One that moves or changes slowly goes on, one that another
-//! takes the place of ends, also after a pause and where the first picture of it is bad; an
-//! object without an embedder ends with its face, or where a cut is possible; samples are taken.
+//! individuals differ by 60 levels. A tracklet continues while its individual moves or changes
+//! slowly, and ends when another one takes its place, also after a pause and where the first
+//! picture of it is bad; an object without an embedder ends with its face, or where a cut is
+//! possible; samples are taken.
 
 use ocellus_core::Size;
 use ocellus_media::{Decoder, Input, Interrupt, Location};
@@ -32,7 +33,7 @@ fn frames(shown: &[Shown]) -> Vec<Frame> {
         let at = rect(n % 8);
         let inside =
             |x: usize, y: usize| (at.left..at.right).contains(&(x as f32)) && (at.top..at.bottom).contains(&(y as f32));
-        // BT.601, as such files are.
+        // BT.601, which such files use.
         let [luma, blue, red] = shown.map_or([128; 3], |([r, g, b], _)| {
             let [r, g, b] = [r, g, b].map(f32::from);
             let luma = 16.0 + 0.257 * r + 0.504 * g + 0.098 * b;
@@ -50,7 +51,8 @@ fn frames(shown: &[Shown]) -> Vec<Frame> {
     frames
 }
 
-/// The records of frames in which faces, and bodies below them if asked for, are detected.
+/// The records of frames in which objects of these types are detected; bodies reach below the
+/// faces.
 fn follow(shown: &[Shown], types: &[ObjectType], cut: Option<usize>) -> Vec<FrameRecord> {
     follow_scene(shown, types, cut, None)
 }
@@ -114,7 +116,7 @@ fn shown(colour: Colour, frames: usize) -> Vec<Shown> {
 }
 
 #[test]
-fn one_that_moves_is_one_tracklet_and_its_samples_are_ever_rarer() {
+fn a_moving_individual_is_one_tracklet_with_ever_rarer_samples() {
     let records = follow(&shown(RED, 40), &[ObjectType::face()], None);
     assert_eq!(tracklets(&records, &ObjectType::face()), [(0, None)]);
     let sampled: Vec<u64> = records
@@ -126,7 +128,7 @@ fn one_that_moves_is_one_tracklet_and_its_samples_are_ever_rarer() {
 }
 
 #[test]
-fn another_in_the_same_place_begins_a_tracklet() {
+fn another_individual_in_the_same_place_begins_a_tracklet() {
     assert_eq!(of_faces(&[shown(RED, 6), shown(BLUE, 6)].concat()), [(0, None), (6, Some(0))]);
     let pause = [shown(RED, 6), vec![None; 10], shown(BLUE, 3)].concat();
     assert_eq!(of_faces(&pause), [(0, None), (16, Some(0))]);
@@ -135,7 +137,7 @@ fn another_in_the_same_place_begins_a_tracklet() {
 }
 
 #[test]
-fn a_slow_change_and_one_of_light_go_on() {
+fn a_slow_change_and_a_change_of_light_continue_the_tracklet() {
     let turning: Vec<Shown> = (0..20).map(|n| Some(([200 - 8 * n, 40, 40 + 8 * n], 0.8))).collect();
     assert_eq!(of_faces(&turning), [(0, None)]);
     let light = [shown(RED, 6), shown([235, 60, 60], 6)].concat();
@@ -143,7 +145,7 @@ fn a_slow_change_and_one_of_light_go_on() {
 }
 
 #[test]
-fn a_bad_picture_decides_nothing_and_the_next_good_one_does() {
+fn a_bad_picture_is_ignored_and_the_next_good_one_decides() {
     let blurred = |colour| vec![Some((colour, 0.1))];
     assert_eq!(of_faces(&[shown(RED, 6), blurred(BLUE), shown(RED, 4)].concat()), [(0, None)]);
     let another = [shown(RED, 6), blurred(BLUE), blurred(BLUE), shown(BLUE, 4)].concat();
@@ -167,7 +169,7 @@ fn an_object_without_an_embedder_ends_where_a_cut_is_possible() {
 }
 
 #[test]
-fn a_cut_begins_all_anew() {
+fn a_cut_ends_all_tracklets() {
     let records = follow(&[shown(RED, 6), shown(BLUE, 6)].concat(), &[ObjectType::face()], Some(6));
     assert_eq!(tracklets(&records, &ObjectType::face()), [(0, None), (6, None)]);
 }

@@ -14,12 +14,12 @@ pub enum Finding {
         /// A clause that says how it was noticed.
         reason: String,
     },
-    /// A file is not there.
+    /// A file is missing.
     Missing {
-        /// Where it should be.
+        /// Its expected path.
         file: PathBuf,
     },
-    /// A log ends in bytes that are no record; the next writer truncates them.
+    /// A log ends in bytes that are not a record; the next writer truncates them.
     Torn {
         /// The log.
         file: PathBuf,
@@ -39,8 +39,8 @@ pub enum Finding {
         /// The damaged file.
         file: PathBuf,
     },
-    /// The index differs from the folders. `--rebuild` rebuilds it, and so does the next start
-    /// where it notices.
+    /// The index differs from the folders. `--rebuild` rebuilds it; so does the next start, if it
+    /// notices the difference.
     Index {
         /// A clause that says where.
         reason: String,
@@ -55,14 +55,14 @@ impl fmt::Display for Finding {
             Self::Torn { file, bytes } => write!(f, "{} ends in {bytes} bytes that are no record", file.display()),
             Self::Disagreement { video, reason } => write!(f, "video {video}: {reason}"),
             Self::SetAside { file } => {
-                write!(f, "{} was damaged and set aside; remove it once it is of no more use", file.display())
+                write!(f, "{} was damaged and set aside; remove it when it is no longer needed", file.display())
             }
             Self::Index { reason } => write!(f, "the index: {reason}"),
         }
     }
 }
 
-/// What a check read, and how much is wrong.
+/// Counts of a check: what it read, and how much is wrong.
 #[derive(Clone, Debug, Default)]
 pub struct CheckSummary {
     /// Videos, damaged ones included.

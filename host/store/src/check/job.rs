@@ -112,7 +112,7 @@ fn pictures(report: &mut Report<'_>, object: &ObjectRecord, digests: &BTreeMap<S
     if !digests.is_empty() {
         return;
     }
-    // Release 0.1 did not record which there are.
+    // Release 0.1 did not record which pictures there are.
     for picture in [Picture::Thumbnail, Picture::Fullframe] {
         match find_picture(report.folder, &object.id, picture) {
             None => report.missing(&folder.join(format!("{}: its {picture:?}", object.id))),

@@ -1,8 +1,8 @@
-//! Check of an archive against itself, for `ocellus check`.
+//! Consistency check of an archive, for `ocellus check`.
 //!
-//! Every file is read to its end and compared with its checksum or with what its record says of it,
-//! and the index is compared, entry by entry, with one that is built from the folders. Nothing is
-//! changed but the index, where that is asked for.
+//! Every file is read to its end and verified by its checksum or its record; the index is compared,
+//! entry by entry, with one that is built from the folders. Nothing is changed except the index,
+//! and that only on request.
 
 use std::path::Path;
 
@@ -23,8 +23,8 @@ mod job;
 mod report;
 mod video;
 
-/// Checks the archive in `data`, after rebuilding its index where `rebuild` says so. `on_finding`
-/// is called with each finding.
+/// Checks the archive in `data`, with `rebuild` after rebuilding its index. `on_finding` is called
+/// with each finding.
 ///
 /// # Errors
 /// `InUse` where a server has it open, `Newer` for an archive of a later release, `Io` where it
@@ -83,7 +83,7 @@ fn compare_index(report: &mut Report<'_>) -> Result<()> {
         report.find(Finding::Index { reason: "there is none; the next start makes one".into() });
         return Ok(());
     }
-    // sled may write to its files, and this may be interrupted.
+    // sled may write to its files, and the check may be interrupted.
     clean_mark::unmark(folder.disk(), data)?;
     let index = match Index::open(&path) {
         Ok(index) => index,
@@ -93,7 +93,7 @@ fn compare_index(report: &mut Report<'_>) -> Result<()> {
         }
     };
     if !index.is_current()? {
-        // Of another release: the next start rebuilds it.
+        // An index of another version: the next start rebuilds it.
         return close(index, folder, data);
     }
     let rebuilt = data.join("index.check");

@@ -1,4 +1,4 @@
-//! Report of a check in progress: counts what was looked at, passes on what is wrong.
+//! Report of a check in progress: counts the files that were read, and passes findings on.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use ocellus_core::VideoId;
 use super::finding::{CheckSummary, Finding};
 use crate::{codec::FileDigest, error::StoreError, folder::Folder};
 
-/// Findings and counts of a check, and what it looks at.
+/// Findings and counts of a check, and the archive that it reads.
 pub(super) struct Report<'a> {
     pub data: &'a Path,
     pub folder: &'a Folder,
@@ -25,7 +25,7 @@ impl Report<'_> {
         (self.on_finding)(finding);
     }
 
-    /// A path from the data folder.
+    /// A path relative to the data folder.
     fn relative(&self, path: &Path) -> PathBuf {
         path.strip_prefix(self.data).unwrap_or(path).to_path_buf()
     }
@@ -68,7 +68,7 @@ impl Report<'_> {
         if found.bytes != expected.map_or(bytes, |e| e.bytes) {
             self.damaged(path, format!("it has {} bytes, not {}", found.bytes, expected.map_or(bytes, |e| e.bytes)));
         } else if expected.is_some_and(|e| *e != found) {
-            self.damaged(path, "it holds something else than was written");
+            self.damaged(path, "its contents are not what was written");
         }
     }
 

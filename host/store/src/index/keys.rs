@@ -1,10 +1,10 @@
-//! Keys of the index's trees: byte strings that sort as what they stand for.
+//! Keys of the index's trees: byte strings that sort like the values that they encode.
 
 use ocellus_core::{Timestamp, VideoId};
 
 use crate::error::{Result, unreadable_entry};
 
-/// Sorts as the number of microseconds does.
+/// Sorts like the number of microseconds.
 pub(super) fn time_key(us: i64) -> [u8; 8] {
     ((us as u64) ^ (1 << 63)).to_be_bytes()
 }
@@ -15,7 +15,7 @@ pub(super) fn time_of(key: &[u8]) -> Result<Timestamp> {
     us.and_then(|us| Timestamp::from_microsecond(us).ok()).ok_or_else(unreadable_entry)
 }
 
-/// Sorts as the names do, none first; no name's key is the beginning of another's.
+/// Sorts like the names, no name first; no key is a prefix of another.
 pub(super) fn name_key(name: Option<&str>) -> Vec<u8> {
     let Some(name) = name else { return vec![0] };
     let mut key = vec![1];
@@ -29,7 +29,7 @@ pub(super) fn name_key(name: Option<&str>) -> Vec<u8> {
     key
 }
 
-/// An ordering's key of one video: ties are broken by id.
+/// The key of a video in an ordering: ties are broken by id.
 pub(super) fn with_id(mut key: Vec<u8>, id: VideoId) -> Vec<u8> {
     key.extend(id.0.to_be_bytes());
     key
@@ -40,7 +40,7 @@ pub(super) fn video_of(key: &[u8]) -> Result<VideoId> {
     key.last_chunk().map(|id| VideoId(u64::from_be_bytes(*id))).ok_or_else(unreadable_entry)
 }
 
-/// The key of an object, and of its delivery, by its number among those of its job.
+/// The key of an object, and of its delivery; `number`: of the object within its job.
 pub(super) fn object_key(video: VideoId, number: u32) -> Vec<u8> {
     [&video.0.to_be_bytes()[..], &number.to_be_bytes()].concat()
 }
@@ -51,8 +51,8 @@ pub(crate) fn number_of(key: &[u8]) -> Result<u32> {
     Ok(u32::from_be_bytes(number))
 }
 
-/// The range of a video's objects between two keys, the first included, the second not; `None`
-/// where it is empty. `from` and `to` themselves are left out.
+/// The half-open range of a video's objects strictly between the keys `from` and `to`; `None` where
+/// it is empty.
 pub(super) fn objects_between(video: VideoId, from: Option<&[u8]>, to: Option<&[u8]>) -> Option<(Vec<u8>, Vec<u8>)> {
     let prefix = video.0.to_be_bytes();
     let low = from.map_or_else(|| prefix.to_vec(), |f| [f, &[0]].concat());
@@ -68,7 +68,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_sort_as_what_they_stand_for(a: i64, b: i64, m in "\\PC{0,8}|\0|a\0b", n in "\\PC{0,8}|\0|a") {
+        fn keys_sort_like_their_values(a: i64, b: i64, m in "\\PC{0,8}|\0|a\0b", n in "\\PC{0,8}|\0|a") {
             prop_assert_eq!(time_key(a).cmp(&time_key(b)), a.cmp(&b));
             let (x, y) = (with_id(name_key(Some(&m)), VideoId(1)), with_id(name_key(Some(&n)), VideoId(1)));
             prop_assert_eq!(x.cmp(&y), m.cmp(&n));

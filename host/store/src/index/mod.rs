@@ -1,7 +1,8 @@
-//! Index over the archive folder: answers queries, and holds nothing that the folders do not say.
+//! Index over the archive folder: answers queries; everything in it can be derived from the
+//! folders.
 //!
-//! Its trees ([`VideoTrees`], [`ObjectTrees`], [`DeliveryTrees`]) are sled's, or in memory where
-//! sled cannot write: then without embeddings.
+//! Its trees ([`VideoTrees`], [`ObjectTrees`], [`DeliveryTrees`]) are stored in sled or, while sled
+//! cannot write, in memory; an index in memory has no embeddings.
 
 use std::{panic::catch_unwind, path::Path};
 
@@ -31,13 +32,13 @@ mod tree;
 mod vectors;
 mod videos;
 
-/// Changes whenever the trees do; an index of another version is rebuilt.
+/// Incremented with each change of the trees; an index of another version is rebuilt.
 const VERSION: &[u8] = b"7";
-/// Bytes of a sled database with nothing in it.
+/// Size of an empty sled database, in bytes.
 const EMPTY_DATABASE: u64 = 4 << 20;
-/// What sled takes on the disk for a byte, at most.
+/// Upper bound of the bytes that sled takes on disk for each byte of keys and values.
 const ON_DISK_PER_BYTE: u64 = 4;
-/// Bytes of sled's page cache.
+/// Size of sled's page cache, in bytes.
 const CACHE: u64 = 64 << 20;
 
 pub(crate) struct Index {
@@ -74,7 +75,7 @@ impl Index {
         matches!(self.forest, Forest::InMemory(_))
     }
 
-    /// Whether [`Index::set_current`] was called on it, by a release of this version.
+    /// Whether a release with this [`VERSION`] called [`Index::set_current`] on it.
     pub(crate) fn is_current(&self) -> Result<bool> {
         match &self.forest {
             Forest::Stored(db) => Ok(db.get("version")?.as_deref() == Some(VERSION)),
@@ -96,7 +97,7 @@ impl Index {
         self.objects.vectors().map_or(Ok(()), VectorStore::flush)
     }
 
-    /// Bytes that the same index takes on the disk, at most.
+    /// Upper bound of the bytes that this index takes on disk.
     pub(crate) fn room(&self) -> Result<u64> {
         let size = |tree: &Tree| {
             tree.all().try_fold(0, |size, entry| entry.map(|(key, value)| size + (key.len() + value.len()) as u64))
@@ -105,8 +106,8 @@ impl Index {
         Ok(EMPTY_DATABASE + size * ON_DISK_PER_BYTE + self.objects.left_out())
     }
 
-    /// Puts an object of a job's log, and its delivery where the job has a router. `number`: among
-    /// the objects of the job; `offset`: of its record in the log, in bytes.
+    /// Adds an object of a job's log, and its delivery where the job has a router. `number`: of the
+    /// object within the job; `offset`: of its record in the log, in bytes.
     pub(crate) fn put_object(
         &self,
         id: &ObjectId,
@@ -118,18 +119,18 @@ impl Index {
         delivery.map_or(Ok(()), |delivery| self.deliveries.put(number, delivery))
     }
 
-    /// How far an object's delivery has come; `None` where there is none.
+    /// The delivery of an object; `None` where there is none.
     pub(crate) fn delivery(&self, id: &ObjectId) -> Result<Option<Delivery>> {
         self.objects.key(id)?.map_or(Ok(None), |key| self.deliveries.get(&key))
     }
 
-    /// Takes all objects of a video out, and their deliveries.
+    /// Removes all objects of a video, and their deliveries.
     pub(crate) fn clear_objects(&self, video: VideoId) -> Result<()> {
         self.objects.clear(video)?;
         self.deliveries.clear(video)
     }
 
-    /// Reports where this index differs from `other`, which was built from the folders just now.
+    /// Reports the differences from `other`, which was just built from the folders.
     pub(crate) fn differences(&self, other: &Self, report: &mut dyn FnMut(String)) -> Result<()> {
         for (mine, theirs) in self.trees().zip(other.trees()) {
             let different = differing(mine.all(), theirs.all())?;
@@ -148,13 +149,13 @@ impl Index {
         Ok(())
     }
 
-    /// All but that of embeddings.
+    /// All trees, except that of embeddings.
     fn trees(&self) -> impl Iterator<Item = &Tree> {
         self.videos.trees().into_iter().chain(self.objects.trees()).chain(self.deliveries.trees())
     }
 }
 
-/// How many keys of two sorted lists have another value in the other, or none.
+/// The number of keys that are in only one of two sorted lists, or have different values in them.
 fn differing(mine: impl Iterator<Item = Result<Entry>>, theirs: impl Iterator<Item = Result<Entry>>) -> Result<u64> {
     let (mut mine, mut theirs, mut different) = (mine.peekable(), theirs.peekable(), 0);
     loop {

@@ -1,11 +1,11 @@
-//! Trees of objects: where each lies in its job's log, the identity that it is, its embedding.
+//! Trees of objects: place in the job's log, identity, embedding.
 //!
 //! | tree | key | value |
 //! |---|---|---|
 //! | `objects` | video id, number in the log | offset in `objects.log`, type |
 //! | `numbers` | object id | number in the log |
-//! | `clusters` | object id | id of the cluster that it is in |
-//! | `vectors` | object id | where its embedding is in the [`VectorStore`] |
+//! | `clusters` | object id | id of its identity |
+//! | `vectors` | object id | place of its embedding in the [`VectorStore`] |
 
 use std::{
     ops::Bound::{Excluded, Included, Unbounded},
@@ -28,9 +28,9 @@ pub(crate) struct ObjectTrees {
     objects: Tree,
     numbers: Tree,
     clusters: Tree,
-    /// `None` in memory: then nothing can be searched.
+    /// `None` in memory: then similarity search is unavailable.
     vectors: Option<VectorStore>,
-    /// Bytes that the embeddings left out in memory take on the disk.
+    /// Bytes on disk of the embeddings that an index in memory leaves out.
     left_out: AtomicU64,
 }
 
@@ -45,7 +45,7 @@ impl ObjectTrees {
         })
     }
 
-    /// All but that of embeddings.
+    /// All trees, except that of embeddings.
     pub(super) fn trees(&self) -> [&Tree; 3] {
         [&self.objects, &self.numbers, &self.clusters]
     }
@@ -66,7 +66,7 @@ impl ObjectTrees {
         Ok(())
     }
 
-    /// Where an object lies in its job's log.
+    /// The offset of an object's record in its job's log, in bytes.
     pub(crate) fn offset(&self, id: &ObjectId) -> Result<Option<u64>> {
         let Some(key) = self.key(id)? else { return Ok(None) };
         self.objects.get(key)?.map(|v| offset_and_type(&v).map(|(o, _)| o)).transpose()
@@ -79,7 +79,7 @@ impl ObjectTrees {
         Ok(Some(object_key(id.job.video, number)))
     }
 
-    /// Objects of a video: key, offset in the log, type; between two keys that are left out.
+    /// Objects of a video between two keys, both exclusive: key, offset in the log, type.
     pub(crate) fn walk(
         &self,
         video: VideoId,
@@ -95,8 +95,8 @@ impl ObjectTrees {
         })
     }
 
-    /// The nearest video that has objects, after this one or before it; without one the first or
-    /// the last.
+    /// The next or, with `before`, the previous video that has objects; the first or the last for
+    /// `None`.
     pub(crate) fn video_beside(&self, video: Option<VideoId>, before: bool) -> Result<Option<VideoId>> {
         let bound = |id: VideoId| id.0.to_be_bytes().to_vec();
         let key = match (video, before) {
@@ -111,7 +111,7 @@ impl ObjectTrees {
         Ok(Some(VideoId(u64::from_be_bytes(*id))))
     }
 
-    /// The identities among a job's objects.
+    /// Adds the identities among a job's objects.
     pub(crate) fn put_clusters(&self, clusters: &[Cluster]) -> Result<()> {
         let members = clusters.iter().flat_map(|c| c.objects.iter().map(|o| (o, &c.id)));
         members.into_iter().try_for_each(|(object, cluster)| {
@@ -120,13 +120,13 @@ impl ObjectTrees {
         })
     }
 
-    /// The cluster that an object is in.
+    /// The identity of an object.
     pub(crate) fn cluster_of(&self, object: &ObjectId) -> Result<Option<ObjectId>> {
         let Some(value) = self.clusters.get(object.to_string())? else { return Ok(None) };
         Ok(std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()))
     }
 
-    /// Keeps an embedding; in memory, only how much room it takes.
+    /// Adds an embedding; in memory, only counts the disk space that it would take.
     pub(crate) fn put_embedding(&self, embedding: &Embedding) -> Result<()> {
         let Some(vectors) = &self.vectors else {
             self.left_out.fetch_add(VectorStore::bytes(embedding), Ordering::Relaxed);
@@ -153,7 +153,7 @@ impl ObjectTrees {
         vectors.nearest(query, |object| Ok(self.numbers.get(object.to_string())?.is_some()))
     }
 
-    /// Takes all objects of a video out.
+    /// Removes all objects of a video.
     pub(super) fn clear(&self, video: VideoId) -> Result<()> {
         for key in self.objects.with_prefix(&video.0.to_be_bytes()).keys() {
             self.objects.remove(key?)?;

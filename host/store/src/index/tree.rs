@@ -1,7 +1,7 @@
-//! Ordered maps of byte strings: sled's, or ones in memory, which need no room on the disk.
+//! Ordered maps of byte strings: trees of sled, or maps in memory, which need no disk space.
 //!
-//! An [`Entries`] sees what is put and removed while it is read. Maps in memory end with the last
-//! [`Tree`] and [`Forest`] that hold them.
+//! An [`Entries`] iterator sees insertions and removals that are made while it runs. Maps in memory
+//! are dropped with the last [`Tree`] and [`Forest`] that refer to them.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 #[derive(Clone)]
 pub(crate) enum Forest {
     Stored(sled::Db),
-    /// By their names.
+    /// By name.
     InMemory(Arc<RwLock<BTreeMap<&'static str, Map>>>),
 }
 
@@ -87,7 +87,7 @@ impl Tree {
         })
     }
 
-    /// Puts a value in place of the present one, which is returned.
+    /// Inserts a value and returns the one that it replaces.
     pub(crate) fn insert(&self, key: impl AsRef<[u8]>, value: &[u8]) -> Result<Option<Vec<u8>>> {
         Ok(match self {
             Self::Stored(tree) => tree.insert(key, value)?.map(|v| v.to_vec()),
@@ -105,7 +105,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Replaces a value by what `change` makes of it, atomically. `change` may be called more than
+    /// Replaces a value by the result of `change`, atomically. `change` may be called more than
     /// once.
     pub(crate) fn update(
         &self,
@@ -127,7 +127,7 @@ impl Tree {
     }
 
     pub(crate) fn range(&self, low: Bound<Vec<u8>>, high: Bound<Vec<u8>>) -> Entries {
-        // Neither kind takes bounds that are in the wrong order.
+        // Neither sled nor `BTreeMap` accepts bounds in the wrong order.
         if is_empty(&low, &high) {
             return Entries::None;
         }
@@ -186,7 +186,7 @@ fn is_empty(low: &Bound<Vec<u8>>, high: &Bound<Vec<u8>>) -> bool {
     }
 }
 
-/// Keys and values in order, from both ends.
+/// Iterator over keys and values in order, from both ends.
 pub(crate) enum Entries {
     None,
     Stored(sled::Iter),
@@ -260,7 +260,7 @@ mod tests {
         Prefix(Vec<u8>),
     }
 
-    /// Few and close to each other, with all that is special about the last byte.
+    /// Short keys of few different bytes, so that they collide, with the lowest and highest bytes.
     fn key() -> impl Strategy<Value = Vec<u8>> + Clone {
         vec(prop_oneof![Just(0), Just(1), Just(254), Just(255)], 0..4)
     }
@@ -324,7 +324,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn both_kinds_say_the_same(steps in vec(step(), 0..60)) {
+        fn both_kinds_give_the_same_results(steps in vec(step(), 0..60)) {
             let stored = Forest::Stored(sled::Config::new().temporary(true).open().unwrap());
             prop_assert_eq!(done(&stored, &steps), done(&Forest::in_memory(), &steps));
         }

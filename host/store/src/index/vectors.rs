@@ -1,17 +1,16 @@
-//! Vector store: the embeddings of objects, side by side in files that a search reads through.
+//! Vector store: the embeddings of objects, stored contiguously in files that a search scans.
 //!
 //! A part of the index. There is one file for each [`Space`]. A record is the object's video (u64),
-//! track (u64), job number and shot (u32 each), then its vector (f32 each), all little-endian,
-//! without gaps: the last record takes the place of one that is removed. The tree `vectors` says
-//! where each object's record is.
+//! track (u64), job number and shot (u32 each), then its vector (f32 each), all little-endian.
+//! There are no free slots: the last record is moved into the place of a removed one. The tree
+//! `vectors` has the place of each object's record.
 //!
-//! Guarantees: a search is exact, and its result a function of the embeddings. It holds a block of
-//! one file in memory for each thread, whatever the archive's size. Not durable before
-//! [`VectorStore::flush`].
+//! Guarantees: a search is exact and deterministic. It holds a block of one file in memory for each
+//! thread, whatever the archive's size. Not durable before [`VectorStore::flush`].
 //!
-//! Read through, not searched by a graph of neighbours: a million vectors of 128 take about as long
-//! as detecting the face in the query picture, while such graphs took a millisecond and a half per
-//! vector to build, and missed some neighbours.
+//! A linear scan, not a nearest-neighbour graph: scanning a million vectors of 128 dimensions takes
+//! about as long as detecting the face in the query picture, while such graphs took one and a half
+//! milliseconds per vector to build, and missed some neighbours.
 
 use std::{
     collections::{BinaryHeap, HashMap},
@@ -35,7 +34,7 @@ use crate::{
 const HEAD: usize = 24;
 /// Bytes read at once.
 const BLOCK: usize = 1 << 20;
-/// Records below which another thread is not worth starting.
+/// Number of records for which a further thread is worth starting.
 const RECORDS_PER_THREAD: u64 = 20_000;
 
 /// Search for the objects whose embeddings are nearest to a given one.
@@ -43,9 +42,9 @@ const RECORDS_PER_THREAD: u64 = 20_000;
 pub struct SimilarityQuery<'a> {
     /// Only objects of this type.
     pub object_type: &'a ObjectType,
-    /// Digest or name of what made `vector`: only vectors of the same embedder are compared.
+    /// Digest or name of the embedder of `vector`: only vectors of the same embedder are compared.
     pub embedder: &'a str,
-    /// What is searched for; only vectors of the same length are compared.
+    /// The embedding to search for; only vectors of the same length are compared.
     pub vector: &'a [f32],
     /// Only objects of this video.
     pub video: Option<VideoId>,
@@ -75,12 +74,12 @@ impl Space {
     }
 }
 
-/// Where an object's record is.
+/// Place of an object's record.
 #[derive(Serialize, Deserialize)]
 struct Place {
     embedder: String,
     dimensions: usize,
-    /// Records before it in the file.
+    /// Index of the record in the file.
     slot: u64,
 }
 
@@ -107,7 +106,7 @@ impl VectorStore {
         (HEAD + embedding.vector.len() * 4) as u64
     }
 
-    /// Keeps an embedding, in place of the one that the object has.
+    /// Adds an embedding, in place of an earlier one of the same object.
     pub(super) fn put(&self, embedding: &Embedding) -> Result<()> {
         let Embedding { object, embedder, vector, .. } = embedding;
         let mut files = self.files.write();
@@ -129,7 +128,7 @@ impl VectorStore {
         self.set_place(object, &Place { embedder: space.embedder, dimensions: space.dimensions, slot })
     }
 
-    /// Takes the embeddings of all objects of a video out.
+    /// Removes the embeddings of all objects of a video.
     pub(super) fn clear(&self, video: VideoId) -> Result<()> {
         let mut files = self.files.write();
         for item in self.places.with_prefix(format!("{video}-").as_bytes()).keys() {
@@ -164,7 +163,7 @@ impl VectorStore {
 
     /// The embedding of an object, and its embedder.
     pub(super) fn get(&self, object: &ObjectId) -> Result<Option<(String, Vec<f32>)>> {
-        // Locked to the end: no record moves meanwhile.
+        // Locked to the end, so that no record is moved meanwhile.
         let mut files = self.files.write();
         let Some(Place { embedder, dimensions, slot }) = self.place(object)? else { return Ok(None) };
         let space = Space { object_type: object.object_type.clone(), embedder, dimensions };
@@ -195,7 +194,7 @@ impl VectorStore {
         files.get_mut(space).ok_or_else(unreadable_entry)
     }
 
-    /// All embeddings by their objects: the embedder of each and its record, in one.
+    /// All embeddings, keyed by object; a value is the embedder's name followed by the record.
     pub(super) fn entries(&self) -> impl Iterator<Item = Result<Entry>> {
         self.places.all().map(|item| {
             let (key, value) = item?;
@@ -209,8 +208,9 @@ impl VectorStore {
         })
     }
 
-    /// The objects most similar to the query, nearest first, with their distances, of those that
-    /// `exists` says there are: an embedding is kept before its object.
+    /// The objects most similar to the query, nearest first, with their distances. An embedding is
+    /// stored before its object: those whose object does not yet exist, according to `exists`, are
+    /// left out.
     pub(super) fn nearest(
         &self,
         query: &SimilarityQuery<'_>,
@@ -228,7 +228,7 @@ impl VectorStore {
             }
             self.file(&mut self.files.write(), &space)?;
         }
-        // Locked to the end: no record moves meanwhile.
+        // Locked to the end, so that no record is moved meanwhile.
         let files = self.files.read();
         let records = files.get(&space).map_or(0, |file| file.records);
         let threads = thread::available_parallelism()
@@ -252,7 +252,7 @@ impl VectorStore {
         Ok(found.into_iter().map(|f| (f.object, f.squared.sqrt())).collect())
     }
 
-    /// Makes all that was written durable.
+    /// Makes all writes durable.
     pub(super) fn flush(&self) -> Result<()> {
         self.files.read().values().try_for_each(|file| file.file.sync_all().map_err(|e| unwritable(&file.path, &e)))
     }
@@ -266,7 +266,7 @@ impl VectorFile {
         Ok(Self { records: len / record_len, record_len, path, file })
     }
 
-    /// Reads as many records as `records` has room for, from `slot` on.
+    /// Reads records from `slot` on, as many as fit into `records`.
     fn read(&mut self, slot: u64, records: &mut [u8]) -> Result<()> {
         self.seek(slot)?;
         self.file.read_exact(records).at(&self.path)
@@ -283,7 +283,7 @@ impl VectorFile {
     }
 }
 
-/// As an error of the index, which then falls back to memory.
+/// A write error as an error of the index, which then fails over to memory.
 fn unwritable(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Index(sled::Error::Io(io::Error::new(error.kind(), format!("{}: {error}", path.display()))))
 }
@@ -319,7 +319,7 @@ fn nearest_of(
     let record_len = space.record_len();
     let at_once = (BLOCK / record_len).max(1) as u64;
     let mut block = Vec::new();
-    // The farthest of the results is on top.
+    // The farthest result is on top.
     let mut found = BinaryHeap::<Found>::new();
     let mut reach = query.max_distance * query.max_distance;
     let mut slot = slots.start;
@@ -331,7 +331,8 @@ fn nearest_of(
         for record in block.chunks_exact(record_len) {
             let (head, vector) = record.split_at(HEAD);
             let squared = squared_distance(vector, query.vector);
-            // One as far as the farthest may still sort before it, by its id.
+            // At the same distance as the farthest result, an object may still sort before it, by
+            // its id.
             if squared > reach {
                 continue;
             }
@@ -364,8 +365,8 @@ fn object_of(record: &[u8], object_type: &ObjectType) -> Option<ObjectId> {
     })
 }
 
-/// Squared Euclidean distance of a vector as it is in the file from `ours`, which is as long.
-/// Sixteen sums side by side, which is what SIMD registers take.
+/// Squared Euclidean distance of `ours` from a vector of the same length in the file format.
+/// Sixteen partial sums, so that the compiler can use SIMD registers.
 fn squared_distance(bytes: &[u8], ours: &[f32]) -> f32 {
     const LANES: usize = 16;
     let (groups, rest) = ours.as_chunks::<LANES>();

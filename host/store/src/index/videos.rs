@@ -1,8 +1,8 @@
-//! Trees of videos: what filters ask for, the orderings of lists, the queue.
+//! Trees of videos: summaries for filters, orderings of lists, the queue.
 //!
 //! | tree | key | value |
 //! |---|---|---|
-//! | `videos` | id | what filters ask for ([`Summary`], postcard) |
+//! | `videos` | id | [`Summary`] for filters, postcard |
 //! | `created` | creation date, id | - |
 //! | `names` | lower-cased name, id | - |
 //! | `queue` | queued date, id | - |
@@ -31,7 +31,7 @@ pub(crate) struct VideoTrees {
     in_progress: Tree,
 }
 
-/// What filters ask of a video, and what the other trees hold of it.
+/// Fields of a video that filters use, and from which the other trees are made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
     /// Microseconds since the Unix epoch.
@@ -40,7 +40,7 @@ pub(crate) struct Summary {
     pub case: Option<i64>,
     /// Lower-cased.
     pub name: Option<String>,
-    /// While it waits in the queue.
+    /// When it was queued, while it is in the queue.
     queued_us: Option<i64>,
     in_progress: bool,
     pub status: VideoStatus,
@@ -114,7 +114,7 @@ impl VideoTrees {
             .transpose()
     }
 
-    /// Makes all trees agree with `record`, at once; `None` takes the video out.
+    /// Updates all trees to `record`, atomically; `None` removes the video.
     pub(crate) fn put(&self, id: VideoId, record: Option<&VideoRecord>) -> Result<()> {
         let before = self.summary(id)?;
         let now = record.map(Summary::of);
@@ -142,7 +142,7 @@ impl VideoTrees {
         self.forest.apply(&changes)
     }
 
-    /// Keys of an ordering and the videos that they are of, between two keys that are left out.
+    /// Keys of an ordering with their videos, between two keys, both exclusive.
     pub(crate) fn walk(
         &self,
         by: OrderKey,
@@ -162,7 +162,7 @@ impl VideoTrees {
         })
     }
 
-    /// All that wait in the queue, in its order, and since when.
+    /// The queue in its order, with the time at which each video was queued.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = Result<(Timestamp, VideoId)>> + use<> {
         self.queue.all().keys().map(|key| {
             let key = key?;

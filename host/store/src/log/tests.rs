@@ -30,7 +30,7 @@ fn records() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 #[test]
-fn zeros_that_a_file_system_left_are_no_records() {
+fn zeros_at_the_end_are_a_torn_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
     write(&path, &[b"one".to_vec()]);
@@ -42,7 +42,7 @@ fn zeros_that_a_file_system_left_are_no_records() {
 }
 
 #[test]
-fn a_write_that_failed_takes_nothing_after_it_along() {
+fn records_after_a_failed_write_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
     let mut writer = writer(&path);
@@ -58,7 +58,7 @@ fn a_write_that_failed_takes_nothing_after_it_along() {
 }
 
 #[test]
-fn a_log_of_a_later_version_is_refused_by_name() {
+fn a_log_of_a_later_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
     std::fs::write(&path, b"OCLOGO\x09\x00").unwrap();
@@ -69,7 +69,7 @@ fn a_log_of_a_later_version_is_refused_by_name() {
 }
 
 #[test]
-fn garbage_without_end_is_searched_within_bounds() {
+fn the_search_through_garbage_is_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
     write(&path, &[b"one".to_vec()]);
@@ -81,7 +81,7 @@ fn garbage_without_end_is_searched_within_bounds() {
 
 proptest! {
     #[test]
-    fn what_was_written_is_read(first in records(), second in records()) {
+    fn written_records_are_read(first in records(), second in records()) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         write(&path, &first);
@@ -90,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn a_log_that_was_cut_yields_what_was_whole_and_can_be_appended_to(all in records(), cut in any::<prop::sample::Index>()) {
+    fn a_truncated_log_yields_its_whole_records_and_can_be_appended_to(all in records(), cut in any::<prop::sample::Index>()) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         write(&path, &all);
@@ -102,10 +102,10 @@ proptest! {
         prop_assert_eq!(read(&path), [left, vec![b"more".to_vec()]].concat());
     }
 
-    /// All records but the damaged one are there, before and after more is appended, and the
-    /// file as it was, too.
+    /// All records except the damaged one can be read, before and after an append, and the damaged
+    /// file is kept.
     #[test]
-    fn damage_costs_the_record_that_it_is_in(all in records(), at in any::<prop::sample::Index>(), bits in 1_u8..) {
+    fn damage_loses_only_the_record_that_it_is_in(all in records(), at in any::<prop::sample::Index>(), bits in 1_u8..) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         write(&path, &all);
@@ -123,7 +123,7 @@ proptest! {
         let aside = write(&path, &[b"more".to_vec()]);
         expected.push(b"more".to_vec());
         prop_assert_eq!(read(&path), expected);
-        // The last record of a log may as well be one that a crash cut.
+        // Damage in the last record cannot be told from a torn end.
         prop_assert_eq!(aside.is_some(), hit + 1 < all.len());
         if let Some(aside) = aside {
             prop_assert_eq!(std::fs::read(aside).unwrap(), bytes);

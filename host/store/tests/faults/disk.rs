@@ -14,7 +14,7 @@ use ocellus_store::{Backend, BackendFile, LocalDisk};
 /// How a step fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
-    /// The disk is full: this step and every later one that needs room fail.
+    /// The disk is full: this step and every later one that needs disk space fail.
     Full,
     /// As `Full`, with the first half of this write written.
     Torn,
@@ -24,14 +24,14 @@ pub(crate) enum Fault {
 
 pub(crate) const FAULTS: [Fault; 3] = [Fault::Full, Fault::Torn, Fault::Broken];
 
-/// What is on the disk after a power cut.
+/// Contents of the disk after a power cut.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cut {
     /// Only what was synced.
     Strict,
     /// All names, and the contents that were synced.
     Names,
-    /// Everything.
+    /// Everything: nothing is lost.
     Nothing,
     /// Everything, and half of the last write.
     Torn,
@@ -78,7 +78,7 @@ pub(crate) struct FaultyDisk {
 }
 
 impl FaultyDisk {
-    /// Over what lies at `root`, which counts as durable.
+    /// A disk over the files at `root`, which count as durable.
     pub(crate) fn over(root: &Path) -> Self {
         let mut state = State::default();
         load(root, root, &mut state.first);
@@ -90,7 +90,7 @@ impl FaultyDisk {
         self.state.lock().unwrap().steps.len()
     }
 
-    /// Lets the `n`-th step from now on fail, 0 for the next one.
+    /// Makes the `n`-th step from now on fail, 0 for the next one.
     pub(crate) fn fail(&self, n: usize, fault: Fault) {
         self.state.lock().unwrap().fault = Some((n, fault));
     }
@@ -150,7 +150,7 @@ impl FaultyDisk {
                 state.steps.push(Step::Write { handle: *handle, at: *at, bytes: half });
             }
             if !room {
-                // A step that needs no room succeeds; the next that does fails.
+                // A step that needs no disk space succeeds; the next one that does fails.
                 state.steps.push(step);
                 return Ok(());
             }
@@ -288,12 +288,12 @@ impl BackendFile for FaultyFile {
 
 type Inode = usize;
 
-/// File system with two states: what programs see, and what is durable.
+/// Model of a file system with two states: visible to programs, and durable.
 struct Model {
     nodes: Vec<Node>,
     handles: BTreeMap<usize, Inode>,
-    /// Renames between folders of which neither was synced since: they become durable in both at
-    /// once.
+    /// Renames between two folders that were not synced since: a sync of either folder makes them
+    /// durable in both.
     moves: Vec<Move>,
 }
 

@@ -1,7 +1,7 @@
 //! Covers: a power cut, a full disk, a torn write and a disk error at every step of every operation
-//! that changes an archive. What was acknowledged is there as a whole; what was not is there or
-//! not; no id is given twice; `check` finds nothing, before and after the next start; and what
-//! failed can be repeated.
+//! that changes an archive. An acknowledged operation is there as a whole, any other whole or not
+//! at all; no id is used twice; `check` finds nothing, before and after the next start; and a
+//! failed operation can be repeated.
 //!
 //! The disk is real, with a journal of all steps from which the state after a power cut is derived:
 //! see [`disk`].
@@ -31,14 +31,14 @@ use ocellus_store::{Archive, LocalDisk, check};
 use tempfile::TempDir;
 use world::{DELETED, DONE, OPERATIONS, Operation, View, begin, difference, lies_between, open, record, view};
 
-/// In memory where the system has such a folder: nothing here needs a durable disk.
+/// In tmpfs where there is one: nothing here needs a durable disk.
 fn folder() -> TempDir {
     let memory = PathBuf::from("/dev/shm");
     let within = if memory.is_dir() { memory } else { std::env::temp_dir() };
     TempDir::with_prefix_in("ocellus-faults-", within).unwrap()
 }
 
-/// The sample archive on a disk that can be made to fail.
+/// The sample archive on a fault-injecting disk.
 fn filled() -> (TempDir, FaultyDisk, Archive) {
     let dir = folder();
     let disk = FaultyDisk::over(dir.path());
@@ -53,7 +53,7 @@ fn assert_sound(data: &Path, context: &str) {
     assert!(summary.is_sound(), "{context}: {findings:#?}");
 }
 
-/// Opens what a power cut or a shutdown left, and compares it with what was promised.
+/// Opens the archive that a power cut or a shutdown left, and compares it with the promises.
 fn holds(data: &Path, context: &str, after: &View, promised: &dyn Fn(&View) -> bool) {
     assert_sound(data, context);
     let archive = open(Arc::new(LocalDisk), data).unwrap_or_else(|e| panic!("{context}: it does not open: {e}"));
@@ -63,7 +63,7 @@ fn holds(data: &Path, context: &str, after: &View, promised: &dyn Fn(&View) -> b
         "{context}: not as promised; compared with the finished operation:\n{}",
         difference(after, &found)
     );
-    assert!(archive.create(record).unwrap().id > DELETED, "{context}: an id is given twice");
+    assert!(archive.create(record).unwrap().id > DELETED, "{context}: an id is used twice");
     drop(archive);
     assert_sound(data, &format!("{context}, after the next start"));
 }
@@ -91,7 +91,7 @@ fn cut_everywhere(operation: &Operation) -> u32 {
     points
 }
 
-/// Lets each step of an operation fail; returns how many states were checked.
+/// Makes each step of an operation fail; returns how many states were checked.
 fn fail_everywhere(operation: &Operation) -> u32 {
     let (steps, after) = {
         let (_dir, disk, archive) = filled();
@@ -114,7 +114,7 @@ fn fail_everywhere(operation: &Operation) -> u32 {
             difference(&after, &found)
         );
         disk.repair();
-        // What a power cut would leave now.
+        // The disk after a power cut at this point.
         for cut in [Cut::Strict, Cut::Nothing] {
             let image = folder();
             disk.image(disk.steps(), cut, image.path());
@@ -148,7 +148,7 @@ fn a_step_that_fails_loses_nothing_and_the_operation_can_be_repeated() {
     assert!(points > 1000);
 }
 
-/// Lets each step of an operation fail, runs another one after it and cuts the power; returns how
+/// Makes each step of an operation fail, runs another one after it and cuts the power; returns how
 /// many states were checked.
 fn fail_then_change(operation: &Operation, next: &Operation) -> u32 {
     let steps = {
@@ -183,7 +183,7 @@ fn fail_then_change(operation: &Operation, next: &Operation) -> u32 {
 }
 
 #[test]
-fn what_is_acknowledged_after_a_step_that_failed_is_kept() {
+fn an_operation_acknowledged_after_a_failed_step_is_kept() {
     let named = |names: &'static [&str]| OPERATIONS.iter().filter(|o| names.contains(&o.name));
     let failing = named(&["upload in place of another", "patch", "process again", "delivery", "delete the file"]);
     let next = || named(&["upload as long as the one before", "patch", "process again", "delete the file"]);
@@ -194,7 +194,7 @@ fn what_is_acknowledged_after_a_step_that_failed_is_kept() {
 
 /// The repair after a power cut is itself made of steps that a power cut may interrupt.
 #[test]
-fn a_power_cut_during_the_repair_after_one_loses_nothing() {
+fn a_power_cut_during_the_repair_after_a_power_cut_loses_nothing() {
     let mut points = 0;
     for operation in OPERATIONS {
         let (_dir, disk, archive) = filled();
@@ -226,7 +226,7 @@ fn a_power_cut_during_the_repair_after_one_loses_nothing() {
 }
 
 #[test]
-fn ids_of_videos_deleted_on_a_full_disk_are_not_given_again() {
+fn ids_of_videos_deleted_on_a_full_disk_are_not_used_again() {
     let (dir, disk, archive) = filled();
     let made: Vec<VideoId> = (0..3).map(|_| archive.create(record).unwrap().id).collect();
     disk.fail(0, disk::Fault::Full);

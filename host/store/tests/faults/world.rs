@@ -1,5 +1,5 @@
-//! Sample archive with something of everything, views of an archive as a reader sees it, and the
-//! operations that change one.
+//! Sample archive with all kinds of data, views of an archive as readers see it, and the operations
+//! that change it.
 
 use std::{collections::BTreeMap, fs, io::Write, path::Path, sync::Arc};
 
@@ -25,7 +25,7 @@ const PLAIN: VideoId = VideoId(2);
 const RUNNING: VideoId = VideoId(3);
 /// The highest id that exists.
 const LAST: VideoId = VideoId(4);
-/// The highest id that was ever given.
+/// The highest id that was ever used.
 pub(crate) const DELETED: VideoId = VideoId(5);
 
 fn noon() -> Timestamp {
@@ -36,7 +36,7 @@ pub(crate) fn open(disk: Arc<dyn Backend>, data: &Path) -> Result<Archive> {
     Archive::open_on(disk, data, Arc::new(ManualClock::new(noon()))).map(|(archive, _)| archive)
 }
 
-/// What a reader sees of a video.
+/// A video as readers see it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct VideoView {
     record: VideoRecord,
@@ -50,7 +50,7 @@ pub(crate) struct VideoView {
     frames: u64,
 }
 
-/// All that a reader sees, by video id.
+/// All videos as readers see them, by id.
 pub(crate) type View = BTreeMap<u64, VideoView>;
 
 pub(crate) fn view(archive: &Archive) -> View {

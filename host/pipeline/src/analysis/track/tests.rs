@@ -23,7 +23,7 @@ fn annotated(quality: f32) -> AnnotatedShot {
 }
 
 #[test]
-fn only_a_better_detection_takes_the_place_of_the_best() {
+fn only_a_better_detection_replaces_the_best() {
     let other = annotated(0.5);
     for rule in [ShotRule::Quality, ShotRule::QualityAndSize] {
         assert!(rule.prefers(&shot(1, 0.0, 0.1).detection, None));
@@ -33,7 +33,7 @@ fn only_a_better_detection_takes_the_place_of_the_best() {
 }
 
 #[test]
-fn of_shots_of_equal_quality_the_larger_is_the_best_and_of_all_the_better() {
+fn the_larger_of_equally_good_shots_is_the_best_and_a_much_better_one_beats_it() {
     let other = annotated(0.8);
     let wide = |width: f32, quality: f32| {
         let mut detection = shot(1, 0.0, quality).detection;
@@ -72,7 +72,7 @@ fn a_box_that_moves_back_is_interpolated_backwards() {
 }
 
 #[test]
-fn detections_in_successive_frames_leave_nothing_to_fill() {
+fn between_successive_frames_nothing_is_interpolated() {
     let mut track = Track::new(&shot(3, 0.0, 0.5));
     (3..6).for_each(|frame| track.extend(shot(frame, 0.0, 0.5), &reporting(true)));
     assert_eq!((track.detections, track.interpolated, track.history.len()), (3, 0, 3));
@@ -80,7 +80,7 @@ fn detections_in_successive_frames_leave_nothing_to_fill() {
 }
 
 #[test]
-fn a_track_has_a_history_only_where_one_is_asked_for() {
+fn a_track_has_a_history_only_where_the_settings_require_it() {
     let quiet = Reporting { history: false, ..reporting(true) };
     let mut track = Track::new(&shot(0, 0.0, 0.5));
     [0, 4].into_iter().for_each(|frame| track.extend(shot(frame, 0.0, 0.5), &quiet));

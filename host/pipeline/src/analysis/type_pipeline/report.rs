@@ -1,4 +1,4 @@
-//! Objects of a type pipeline: realtime shots, and what is reported of a track that ends.
+//! Objects of a type pipeline: realtime shots, and the final object of a track.
 
 use ocellus_core::{BestShotType, ObjectId, ObjectRecord, TrackId};
 use ocellus_runtime::{Object, PluginError, Rejection, Stage, Verdict};
@@ -14,11 +14,11 @@ use super::{
     state::TypePipeline,
 };
 
-/// The shot number of the object that a track ends with; realtime shots count from 1.
+/// Shot number of the final object of a track; realtime shots count from 1.
 const OVERALL: u32 = 0;
 
 impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
-    /// Posts from the windows that end by `now`, and begins the next ones.
+    /// Posts the best shots of the windows that end by `now`, and begins the next windows.
     pub(super) fn end_windows(&mut self, now: f64, events: &mut Vec<Event>) -> Result<(), PluginError> {
         let Some(Realtime { interval, .. }) = self.reporting.realtime else { return Ok(()) };
         for id in self.tracks_where(|t| now - t.window.start >= interval) {
@@ -33,7 +33,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         Ok(())
     }
 
-    /// Posts the first accepted shots of tracks without a post, where the settings ask for that.
+    /// Posts the first accepted shots of tracks without a post, if the settings enable that.
     pub(super) fn post_first_shots(&mut self, events: &mut Vec<Event>) -> Result<(), PluginError> {
         if !self.reporting.realtime.as_ref().is_some_and(|r| r.first_immediately) {
             return Ok(());
@@ -46,7 +46,8 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         self.tracks.iter().filter(|(_, track)| wanted(track)).map(|(id, _)| *id).collect()
     }
 
-    /// Posts the best shot of a track's window, if there is one and it beats the posts before.
+    /// Posts the best shot of a track's window, if there is one and the settings do not rule it
+    /// out.
     fn post_window(&mut self, id: TrackId, events: &mut Vec<Event>) -> Result<(), PluginError> {
         let every = self.reporting.realtime.as_ref().is_some_and(|r| r.every_interval);
         let Some(track) = self.tracks.get(&id) else { return Ok(()) };
@@ -67,8 +68,8 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         Ok(())
     }
 
-    /// Reports tracks that ended, which are given by the tracker's numbers. `frame`: the one in
-    /// which they did; `None` at the end of the stream.
+    /// Reports ended tracks, given by the tracker's numbers. `frame`: the frame in which they
+    /// ended; `None` at the end of the stream.
     pub(super) fn close(
         &mut self,
         closed: Vec<TrackId>,
@@ -83,11 +84,12 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         Ok(())
     }
 
-    /// Reports a track that ended; `frame` as for [`Self::close`].
+    /// Reports an ended track; `frame` as for [`Self::close`].
     pub(super) fn end(&mut self, id: TrackId, frame: Option<u64>, events: &mut Vec<Event>) -> Result<(), PluginError> {
         // A tracker may open and close a track without ever giving it a detection.
         let Some(track) = self.tracks.get(&id) else { return Ok(()) };
-        // One that ends with a detection is as long as it may be, and may be seen again.
+        // A track that ends in the frame of its last detection has reached its maximum length: its
+        // object may still be visible.
         let is_over = frame != Some(track.last.summary.frame);
         let mistake = if is_over { track.mistake(self.scores) } else { None };
         let object = match (track.best.clone(), mistake) {
@@ -117,7 +119,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         Ok(())
     }
 
-    /// The object to report of an open track, without its history; `None` if a filter rejects it.
+    /// The object to report for an open track, without its history; `None` if a filter rejects it.
     fn object(
         &mut self,
         id: TrackId,

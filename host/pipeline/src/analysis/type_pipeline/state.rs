@@ -16,19 +16,19 @@ pub(in crate::analysis) struct TypePipeline<T = TrackerSlot, F = FilterSlot> {
     pub(in crate::analysis) tracker: T,
     pub(in crate::analysis) filters: Vec<F>,
     pub(super) scores: ScoreThresholds,
-    /// Whether the tracker is shown weak detections.
+    /// Whether the tracker gets weak detections.
     pub(super) shows_weak: bool,
-    /// Stream time of the frame before, in seconds, where it is of the same scene.
+    /// Stream time of the previous frame of the same scene, in seconds.
     pub(super) frame_before: Option<f64>,
     pub(super) reporting: Reporting,
     pub(super) tracks: BTreeMap<TrackId, Track>,
     pub(in crate::analysis) shot_rule: ShotRule,
     pub(in crate::analysis) recorder: DecisionRecorder,
     pub(in crate::analysis) reports_boxes: bool,
-    /// Added to the tracker's numbers, so that those from before the last gap are not reused, and
-    /// cut tracks have numbers of their own.
+    /// Offset of the tracker's numbers, so that those from before the last gap are not reused, and
+    /// split tracks get new ones.
     pub(in crate::analysis) base: TrackId,
-    /// The job's numbers of the tracker's open tracks.
+    /// The job's numbers of the tracker's open tracks, by the tracker's.
     pub(super) numbers: BTreeMap<TrackId, TrackId>,
     /// The greatest track number so far.
     pub(in crate::analysis) last: TrackId,
@@ -36,7 +36,7 @@ pub(in crate::analysis) struct TypePipeline<T = TrackerSlot, F = FilterSlot> {
 
 impl<T, F> TypePipeline<T, F> {
     pub(super) fn new(job: JobId, object_type: ObjectType, reporting: Reporting, tracker: T, filters: Vec<F>) -> Self {
-        let recorder = DecisionRecorder { object_type, asked: false };
+        let recorder = DecisionRecorder { object_type, is_enabled: false };
         let (tracks, shot_rule, none) = (BTreeMap::new(), ShotRule::default(), TrackId(0));
         Self {
             job,
@@ -56,7 +56,7 @@ impl<T, F> TypePipeline<T, F> {
         }
     }
 
-    /// The job's number of a track, from the tracker's.
+    /// The job's number of a track, by the tracker's.
     pub(super) fn number(&mut self, own: TrackId) -> TrackId {
         let base = self.base;
         let id = *self.numbers.entry(own).or_insert_with(|| TrackId(base.0.saturating_add(own.0)));

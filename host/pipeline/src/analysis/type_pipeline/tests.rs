@@ -53,7 +53,7 @@ fn detection(track: Option<u64>, quality: f32) -> Detection {
     Detection { rect, score: 0.9, quality, landmarks: None, appearance }
 }
 
-/// Shows one frame; what comes of it.
+/// Processes one frame, and returns its events.
 fn show_frame(pipeline: &mut Pipeline, index: u64, cut: bool, seen: &[Detection]) -> Vec<Event> {
     let time = index as f64 / RATE;
     let timestamp = Timestamp::from_microsecond((time * 1e6) as i64).unwrap();
@@ -63,7 +63,7 @@ fn show_frame(pipeline: &mut Pipeline, index: u64, cut: bool, seen: &[Detection]
     events
 }
 
-/// Shows a frame with these qualities of detections, by track.
+/// Processes a frame with detections of these qualities, by track.
 fn show(pipeline: &mut Pipeline, index: u64, seen: &[(u64, f32)]) -> Vec<Event> {
     let seen: Vec<_> = seen.iter().map(|(track, quality)| detection(Some(*track), *quality)).collect();
     show_frame(pipeline, index, false, &seen)
@@ -88,8 +88,8 @@ fn post(id: &str, best: u64) -> (String, u64) {
     (id.to_owned(), best)
 }
 
-/// Shows frames from 0 on, with at most one detection of track 1 in each, and ends the stream; what
-/// was posted in each frame, and at the end.
+/// Processes frames from 0 on, with at most one detection of track 1 in each, and ends the stream;
+/// returns the posts of each frame, and those at the end.
 fn run(pipeline: &mut Pipeline, qualities: &[Option<f32>]) -> Vec<Vec<(String, u64)>> {
     let mut all = Vec::new();
     for (index, quality) in qualities.iter().enumerate() {
@@ -100,7 +100,7 @@ fn run(pipeline: &mut Pipeline, qualities: &[Option<f32>]) -> Vec<Vec<(String, u
     all
 }
 
-/// Each post with the frame in which it came.
+/// Each post with the frame in which it was made.
 fn timed(posts: Vec<Vec<(String, u64)>>) -> Vec<(u64, String, u64)> {
     let timed = |(frame, posts): (usize, Vec<(String, u64)>)| {
         posts.into_iter().map(move |(id, best)| (frame as u64, id, best)).collect::<Vec<_>>()

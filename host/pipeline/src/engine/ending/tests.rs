@@ -4,7 +4,7 @@ use ocellus_core::{ErrorKind, FrameRecord, ManualClock, SettingsSchema, Size};
 
 use super::*;
 
-/// A folder that refuses to be written while it is full.
+/// A disk that refuses writes while it is full.
 struct Disk {
     record: Mutex<VideoRecord>,
     full: Mutex<bool>,
@@ -37,7 +37,7 @@ impl Disk {
         change(&mut self.record.lock());
     }
 
-    /// The status on the disk, and the one that requests are shown.
+    /// The status on the disk, and the one that requests see.
     fn statuses(&self, endings: &Endings) -> (VideoStatus, VideoStatus) {
         let mut shown = self.record.lock().clone();
         let on_disk = shown.status;
@@ -46,7 +46,7 @@ impl Disk {
     }
 }
 
-/// A clock that stands still: what is due then is due at once.
+/// A clock that stands still: a retry that is due is due at once.
 fn clock() -> Arc<dyn Clock> {
     Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH))
 }
@@ -66,7 +66,7 @@ fn ending(job: u32, status: VideoStatus) -> FinalState {
 use VideoStatus::{Completed, Disabled, Interrupted, NotStarted, Starting};
 
 #[test]
-fn an_ending_is_shown_at_once_and_written_when_there_is_room() {
+fn a_final_state_is_shown_at_once_and_written_when_there_is_space() {
     let disk = Disk::new();
     let endings = disk.endings();
     endings.put(ending(2, Interrupted));
@@ -81,7 +81,7 @@ fn an_ending_is_shown_at_once_and_written_when_there_is_room() {
 }
 
 #[test]
-fn it_is_tried_again_after_waits_that_double_and_at_once_when_room_was_made() {
+fn writing_is_retried_with_backoff_and_at_once_when_space_was_freed() {
     let disk = Disk::new();
     let endings = disk.endings();
     endings.put(ending(2, Interrupted));
@@ -130,7 +130,7 @@ fn a_stop_that_was_written_first_stays() {
 }
 
 #[test]
-fn a_job_that_has_shown_frames_was_interrupted_whatever_fails_it() {
+fn a_job_with_processed_frames_ends_interrupted_whatever_its_failure() {
     let disk = Disk::new();
     *disk.full.lock() = false;
     let endings = disk.endings();
@@ -150,7 +150,7 @@ fn a_job_that_has_shown_frames_was_interrupted_whatever_fails_it() {
 }
 
 #[test]
-fn a_write_that_panics_is_one_that_failed() {
+fn a_write_that_panics_counts_as_failed() {
     let endings = Endings::written_by(clock(), |_| panic!("on purpose"));
     endings.put(ending(2, Completed));
     assert_eq!(endings.settle(ID).unwrap_err().kind(), ErrorKind::Internal);

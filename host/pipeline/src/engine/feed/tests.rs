@@ -6,7 +6,7 @@ fn event(n: u64) -> EngineEvent {
     EngineEvent::VideoDeleted(VideoId(n))
 }
 
-/// The ids of the videos in what a subscription has now; `None` where it missed something.
+/// The ids of the videos in the next batch of a subscription; `None` if it missed entries.
 fn taken(subscription: &mut Subscription) -> Option<Vec<u64>> {
     match subscription.next().now_or_never().flatten() {
         None => Some(Vec::new()),
@@ -36,7 +36,7 @@ fn all_subscriptions_get_all_that_happens_after_they_began() {
 }
 
 #[test]
-fn who_comes_back_goes_on_after_the_last_entry() {
+fn a_client_that_reconnects_resumes_after_the_last_entry() {
     let feed = Feed::new(7);
     let mut page = feed.subscribe(None);
     let before_any = page.last_id();
@@ -52,7 +52,7 @@ fn who_comes_back_goes_on_after_the_last_entry() {
 }
 
 #[test]
-fn who_cannot_go_on_is_told_once() {
+fn a_client_that_cannot_resume_is_told_once() {
     let (feed, other_start) = (Feed::new(7), Feed::new(8));
     let unknown = other_start.subscribe(None).last_id();
     for id in [unknown.as_str(), "", "7", "7-", "7-x", "x-1", "7-18446744073709551615", "7-99"] {
@@ -80,7 +80,7 @@ fn a_slow_reader_misses_entries_and_memory_is_bounded() {
 }
 
 #[test]
-fn nothing_is_noted_while_nobody_listens() {
+fn nothing_is_recorded_without_subscriptions() {
     let feed = Feed::new(7);
     feed.note(Written::Deleted(VideoId(1)));
     assert!(feed.state.lock().noted.events.is_empty());
@@ -89,9 +89,9 @@ fn nothing_is_noted_while_nobody_listens() {
     feed.note(Written::Deleted(VideoId(2)));
     feed.note(Written::Video(VideoId(3)));
     let noted = feed.wait().unwrap();
-    assert_eq!((noted.events.len(), noted.videos.len(), noted.look), (1, 1, true));
+    assert_eq!((noted.events.len(), noted.videos.len(), noted.poll), (1, 1, true));
     drop(page);
-    // As if the time to linger were over.
+    // As after the end of the time to linger.
     feed.state.lock().left = None;
     let waiting = std::thread::spawn({
         let feed = Arc::clone(&feed);
@@ -108,7 +108,7 @@ fn nothing_is_noted_while_nobody_listens() {
 }
 
 #[test]
-fn more_than_can_be_kept_is_known_to_be_lost() {
+fn an_overflow_is_reported() {
     let feed = Feed::new(7);
     let _page = feed.subscribe(None);
     for n in 0..KEPT as u64 + 2 {
@@ -119,7 +119,7 @@ fn more_than_can_be_kept_is_known_to_be_lost() {
 }
 
 #[test]
-fn an_end_ends_all_subscriptions() {
+fn closing_the_feed_ends_all_subscriptions() {
     let feed = Feed::new(7);
     let mut page = feed.subscribe(None);
     let mut next = Box::pin(page.next());
@@ -130,7 +130,7 @@ fn an_end_ends_all_subscriptions() {
 }
 
 #[test]
-fn a_text_is_made_once_for_all_who_see_it_alike() {
+fn a_text_is_made_once_for_each_view() {
     let entry = Entry { number: 0, event: event(1), texts: Mutex::default() };
     let mut made = 0;
     for view in ["a", "b", "a", "a"] {

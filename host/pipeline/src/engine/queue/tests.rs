@@ -18,7 +18,7 @@ fn granted(queue: &mut Queue<u32>, id: u64, purpose: Purpose) -> bool {
 }
 
 #[test]
-fn those_that_wait_begin_in_the_order_of_their_dates() {
+fn queued_videos_begin_in_the_order_of_their_dates() {
     let mut queue = Queue::default();
     for (id, since) in [(1, 5), (2, 3), (4, 5), (3, 5)] {
         queue.enqueue(VideoId(id), at(since));
@@ -28,7 +28,7 @@ fn those_that_wait_begin_in_the_order_of_their_dates() {
 }
 
 #[test]
-fn one_that_cannot_begin_delays_no_other_and_is_paused_longer_each_time() {
+fn a_video_that_cannot_begin_delays_no_other_and_is_paused_longer_each_time() {
     let mut queue = Queue::default();
     queue.enqueue(VideoId(1), at(0));
     queue.enqueue(VideoId(2), at(1));
@@ -45,7 +45,7 @@ fn one_that_cannot_begin_delays_no_other_and_is_paused_longer_each_time() {
 }
 
 #[test]
-fn a_stopped_one_does_not_begin_and_one_that_could_not_be_stopped_keeps_its_place() {
+fn a_stopped_video_does_not_begin_and_one_that_could_not_be_stopped_keeps_its_place() {
     let mut queue = Queue::default();
     queue.enqueue(VideoId(1), at(0));
     queue.enqueue(VideoId(2), at(1));
@@ -59,7 +59,7 @@ fn a_stopped_one_does_not_begin_and_one_that_could_not_be_stopped_keeps_its_plac
 }
 
 #[test]
-fn one_that_was_ends_may_begin_again_afterwards() {
+fn a_video_may_begin_again_after_its_run_was_ended() {
     let mut queue = Queue::default();
     queue.enqueue(VideoId(1), at(0));
     let run = taken(&mut queue, 0).unwrap();
@@ -77,7 +77,7 @@ fn one_that_was_ends_may_begin_again_afterwards() {
 }
 
 #[test]
-fn one_that_is_over_may_begin_again_once_its_worker_has_written_down_how() {
+fn a_video_may_begin_again_once_its_worker_has_written_the_final_state() {
     let mut queue = Queue::default();
     queue.enqueue(VideoId(1), at(0));
     let run = taken(&mut queue, 0).unwrap();
@@ -103,17 +103,17 @@ fn a_worker_ends_its_own_run_only() {
 }
 
 #[test]
-fn the_end_of_the_server_cuts_off_what_no_user_ends() {
+fn a_shutdown_suspends_runs_that_no_user_ends() {
     let mut queue = Queue::default();
     queue.enqueue(VideoId(1), at(0));
     queue.enqueue(VideoId(2), at(1));
     queue.enqueue(VideoId(3), at(2));
     let (stopped, cut) = (taken(&mut queue, 9).unwrap(), taken(&mut queue, 9).unwrap());
     queue.claim(stopped.id, Purpose::End);
-    assert!(!queue.is_cut_off(cut.id, cut.run));
+    assert!(!queue.is_suspended(cut.id, cut.run));
     assert_eq!(queue.close().len(), 2);
-    assert!(!queue.is_cut_off(stopped.id, stopped.run));
-    assert!(queue.is_cut_off(cut.id, cut.run));
+    assert!(!queue.is_suspended(stopped.id, stopped.run));
+    assert!(queue.is_suspended(cut.id, cut.run));
     assert!(matches!(queue.take(at(9), || 0), Take::Closed));
     assert!(matches!(queue.claim(VideoId(9), Purpose::Begin), Answer::Closed));
 }
@@ -121,7 +121,7 @@ fn the_end_of_the_server_cuts_off_what_no_user_ends() {
 #[derive(Clone, Debug)]
 enum Event {
     Claim(u64, Purpose),
-    /// Releases the claim at this place of those held.
+    /// Releases the claim at this index of those held.
     Release(usize, Then),
     Take,
     Finish(usize),
@@ -182,7 +182,7 @@ impl Expected {
         at(self.now)
     }
 
-    /// The claims that waited for the holder of a video were woken, and no others.
+    /// Checks that the claims that waited for the holder of a video were woken, and no others.
     fn check_woken(&mut self, id: VideoId) {
         assert!(self.asked.iter().all(|(of, token)| token.is_cancelled() == (*of == id)));
         self.asked.retain(|(of, _)| *of != id);
@@ -289,7 +289,7 @@ impl Expected {
 }
 
 proptest! {
-    /// For any sequence of events, the queue does as the model does, and in the end nothing waits.
+    /// For any sequence of events, the queue behaves as the model, and in the end nothing waits.
     #[test]
     fn nothing_is_held_twice_begins_out_of_order_or_waits_for_ever(events in prop::collection::vec(event(), 1..200)) {
         let (mut queue, mut expected) = (Queue::default(), Expected::default());

@@ -2,8 +2,8 @@
 //!
 //! Guarantees: destinations that respond and those that are not known to have separate slots. An
 //! attempt holds its slot for [`SLOT_TIME`]; then it becomes overdue and waits for its response in
-//! a larger, bounded pool. Where that pool is full and others wait, the oldest attempts that
-//! exceeded their patience are abandoned.
+//! a larger, bounded pool. If that pool is full and others wait, the oldest attempts that exceeded
+//! their patience are abandoned.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,12 +16,12 @@ use super::{super::wait::later, destination::Destination};
 pub(super) const RESPONDING: usize = 32;
 /// Slots for the others, one for each destination.
 pub(super) const PROBES: usize = 32;
-/// Time for which an attempt holds a slot; a slower router works, in the pool of the overdue.
+/// Time for which an attempt holds a slot; a slower one continues in the pool of overdue attempts.
 pub(super) const SLOT_TIME: Duration = Duration::from_millis(500);
-/// The most attempts that wait for a response without a slot. Once its body was sent, one costs a
-/// connection.
+/// Greatest number of attempts that wait for a response without a slot. Once its body was sent, an
+/// attempt only costs a connection.
 pub(super) const OVERDUE: usize = 256;
-/// The most bytes of their bodies that were not sent yet.
+/// Greatest number of bytes of their unsent bodies.
 pub(super) const OVERDUE_BYTES: u64 = 128 << 20;
 /// Patience with an attempt while others have no slot, where the destination is not known to
 /// respond...
@@ -57,7 +57,7 @@ impl Attempt {
     }
 }
 
-/// Attempts by their numbers, which is by age.
+/// Attempts by their numbers, that is, by age.
 #[derive(Default)]
 pub(super) struct Attempts(BTreeMap<u64, Attempt>);
 
@@ -107,8 +107,8 @@ impl Attempts {
         }
     }
 
-    /// Frees the slots of attempts that exceeded [`SLOT_TIME`], as far as the pool of the overdue
-    /// has room.
+    /// Frees the slots of attempts that exceeded [`SLOT_TIME`], as long as the pool of overdue
+    /// attempts has room.
     pub(super) fn free_slots(&mut self, now: Timestamp) {
         let (mut count, mut bytes) = self.overdue();
         for attempt in self.0.values_mut().filter(|a| a.slot != Slot::Overdue && a.slot_ends() <= now) {
@@ -120,14 +120,14 @@ impl Attempts {
         }
     }
 
-    /// Makes room for `wanted` destinations without a slot: abandons as many of the oldest
-    /// attempts, if slots cannot be freed otherwise. Returns when to call again; `None` where only
-    /// the end of an attempt can help.
+    /// Makes room for `wanted` destinations without a slot: abandons that many of the oldest
+    /// attempts, unless slots become free anyway. Returns when to call again; `None` where only the
+    /// end of an attempt can help.
     pub(super) fn make_room(&self, wanted: usize, now: Timestamp) -> Option<Timestamp> {
         let has_slot = |a: &&Attempt| a.slot != Slot::Overdue;
         let stuck = self.0.values().filter(has_slot).filter(|a| a.slot_ends() <= now).count();
         let ending = self.0.values().filter(|a| a.abandoned.is_cancelled()).count();
-        // Where the count of the overdue leaves room, only an attempt with a body makes more.
+        // If the pool is full by bytes and not by count, only ending an attempt with a body helps.
         let by_bytes = self.overdue().0 < OVERDUE;
         let old =
             |a: &&Attempt| !a.abandoned.is_cancelled() && a.patience_ends() <= now && (!by_bytes || a.body_bytes > 0);

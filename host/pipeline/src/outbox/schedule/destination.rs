@@ -7,9 +7,9 @@ use ocellus_core::{JobId, ObjectId};
 
 use super::super::wait::{backoff, until};
 
-/// The most posts in flight to one destination that responds.
+/// Greatest number of posts in flight to one destination that responds.
 pub(super) const MAX_IN_FLIGHT: usize = 4;
-/// The longest pause of a destination that does not respond.
+/// Greatest pause of a destination that does not respond.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// Attempts without a response after which a destination is down: a single one is often a broken
 /// connection.
@@ -20,14 +20,14 @@ const HEALTH_TTL: Duration = Duration::from_secs(600);
 /// Scheme, host and port of a router.
 pub(crate) type Destination = Arc<str>;
 
-/// What an attempt shows about the health of its destination.
+/// Signal of an attempt about the health of its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HealthSignal {
-    /// Nothing: no request was sent.
+    /// None: no request was sent.
     NotSent,
     NoResponse,
     Responded,
-    /// It asks for no further request until then.
+    /// It requests a pause until this time.
     Busy(Timestamp),
 }
 
@@ -64,8 +64,8 @@ pub(super) enum HealthChange {
 }
 
 impl DestinationQueue {
-    /// When the next attempt may begin; `None` if nothing waits, or as many attempts are in flight
-    /// as may be.
+    /// When the next attempt may begin; `None` if nothing waits, or the limit of attempts in flight
+    /// is reached.
     pub(super) fn next_start(&self) -> Option<Timestamp> {
         let max_in_flight = if matches!(self.health, Health::Responding) { MAX_IN_FLIGHT } else { 1 };
         let (&(due, ..), _) = self.due.first_key_value().filter(|_| self.in_flight < max_in_flight)?;
@@ -77,7 +77,7 @@ impl DestinationQueue {
         let before = self.health;
         match signal {
             HealthSignal::NotSent => return None,
-            // It responded to another attempt meanwhile: only this one request takes long.
+            // It responded to another attempt meanwhile: only this request takes long.
             HealthSignal::NoResponse if self.last_response.is_some_and(|last| last > begun) => return None,
             HealthSignal::NoResponse => {
                 let (since, attempts) = match before {
@@ -88,7 +88,7 @@ impl DestinationQueue {
                 self.pause(backoff(now, attempts, MAX_PAUSE));
                 return (attempts == DOWN_AFTER).then_some(HealthChange::Down);
             }
-            // A pause that the destination asked for stays.
+            // A pause that the destination requested stays.
             HealthSignal::Responded if matches!(before, Health::Unresponsive { .. }) => self.paused_until = None,
             HealthSignal::Responded => {}
             HealthSignal::Busy(until) => self.pause(until),

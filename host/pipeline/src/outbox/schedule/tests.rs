@@ -47,7 +47,7 @@ fn settle_all(
     }
 }
 
-/// Adds one object in each of so many tracks.
+/// Adds one object in each of these tracks.
 fn add_tracks(schedule: &mut Schedule, video: u64, destination: &Destination, tracks: std::ops::Range<u64>) {
     tracks.for_each(|track| schedule.add(id(video, track, 0), track as u32, destination, at(0)));
 }
@@ -82,7 +82,7 @@ fn a_track_waits_for_its_first_object_and_others_do_not() {
 }
 
 #[test]
-fn one_that_is_added_while_it_is_in_flight_is_tried_once_more() {
+fn an_object_added_again_while_in_flight_is_attempted_once_more() {
     let a = named("a");
     let mut schedule = responding(&a);
     schedule.add(id(1, 1, 0), 0, &a, at(0));
@@ -179,7 +179,7 @@ fn a_busy_destination_is_paused_as_long_as_it_asks() {
 }
 
 #[test]
-fn the_next_try_is_the_true_one() {
+fn the_next_try_accounts_for_pauses_and_other_objects() {
     let a = named("a");
     let mut schedule = responding(&a);
     schedule.add(id(1, 1, 1), 0, &a, at(0));

@@ -43,7 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn what_is_found_is_what_was_put_and_not_taken_out(steps in proptest::collection::vec(step(), 0..40), query in proptest::collection::vec(-1.0f32..1.0, 19)) {
+    fn searches_agree_with_a_model_of_puts_and_removals(steps in proptest::collection::vec(step(), 0..40), query in proptest::collection::vec(-1.0f32..1.0, 19)) {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
         let mut model = HashMap::new();
@@ -84,7 +84,7 @@ proptest! {
 fn all_blocks_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
-    // Sixteen to a block.
+    // Sixteen records to a block.
     let vector = |n: u64| vec![n as f32; BLOCK / 64];
     for track in 0..50 {
         store
@@ -99,7 +99,7 @@ fn all_blocks_are_read() {
 }
 
 #[test]
-fn vectors_that_cannot_be_compared_are_not() {
+fn only_vectors_of_one_space_are_compared() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
     let put = |track, embedder: &str, vector: &[f32]| {
@@ -121,7 +121,7 @@ fn vectors_that_cannot_be_compared_are_not() {
         found.into_iter().map(|(o, _)| o.track.0).collect::<Vec<_>>()
     };
     assert_eq!((found("face"), found("body")), (vec![1], vec![]));
-    // Another embedder's vector replaces the one before.
+    // A vector of another embedder replaces the earlier one.
     put(1, "b", &[0.0, 1.0]);
     assert_eq!(found("face"), [0; 0]);
 }

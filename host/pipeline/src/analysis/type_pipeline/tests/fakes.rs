@@ -6,8 +6,8 @@ use ocellus_runtime::{FrameInfo, Pixels, Update};
 
 use super::*;
 
-/// Puts each detection into the track that its appearance names; one that names none is in no
-/// track. Ends all other tracks at a cut, and those of `closes` in the frame named there.
+/// Assigns each detection to the track that its appearance names, if it names one. Ends all other
+/// tracks at a cut, and those of `closes` in the frame given there.
 #[derive(Default)]
 pub(super) struct FakeTracker {
     pub(super) open: BTreeSet<TrackId>,
@@ -36,19 +36,19 @@ impl TrackerCalls for FakeTracker {
     }
 }
 
-/// What a fake filter does with what it is asked about.
+/// Rule of a fake filter.
 pub(super) enum Rule {
     MinQuality(f32),
     /// Frames from the first detection to the last.
     MinLength(u64),
-    /// Notes this with the number of times that it was asked.
+    /// Annotates this key with the number of its calls.
     Note(&'static str),
 }
 
 pub(super) struct FakeFilter {
     stage: Stage,
     rule: Rule,
-    /// The frame of each question.
+    /// The frame of each call.
     pub(super) asked: Vec<u64>,
     pub(super) objects: Vec<Object>,
 }

@@ -1,5 +1,5 @@
-//! Covers: what is posted and when, tracks apart from each other, frames that are retained, and
-//! that no detection goes missing, for any sequence of detections.
+//! Covers: what is posted and when, independence of tracks, retained frames, and that no detection
+//! is lost, for any sequence of detections.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What is to be posted of one track, by what the settings say: frames in which realtime shots come
-/// with the frames that they show, and the frame of the overall shot.
+/// Expected posts of one track by the settings: frames in which realtime shots are posted, with the
+/// frames of the shots, and the frame of the overall shot.
 fn expected(qualities: &[Option<f32>], min: f32, interval: f64, every: bool, first: bool) -> Expected {
     let frames = || qualities.iter().enumerate().filter_map(|(n, quality)| quality.map(|quality| (n, quality)));
     let good = || frames().filter(|(_, quality)| *quality >= min);
@@ -60,7 +60,7 @@ fn modes() -> impl Strategy<Value = (f64, bool, bool)> {
 
 proptest! {
     #[test]
-    fn what_is_posted_and_when_is_as_the_settings_say(
+    fn posts_and_their_times_follow_the_settings(
         qualities in qualities(40),
         (interval, every, first) in modes(),
         min in prop::sample::select(vec![0.0_f32, 0.3, 0.8]),
@@ -79,9 +79,9 @@ proptest! {
         prop_assert_eq!(got, expected(&qualities, min, interval, every, first));
     }
 
-    /// What is posted of a track does not depend on other tracks.
+    /// The posts of a track do not depend on other tracks.
     #[test]
-    fn tracks_do_not_know_each_other(
+    fn tracks_do_not_affect_each_other(
         a in qualities(24),
         b in qualities(24),
         (interval, every, first) in modes(),
@@ -108,8 +108,8 @@ proptest! {
         prop_assert_eq!(together, alone);
     }
 
-    /// Every frame that an object shows is one that was to be kept, and the last that was kept in
-    /// its role: the job has the pixels of no other.
+    /// Every frame of an object's shots was retained, as the last one in its role: the job has the
+    /// pixels of no other.
     #[test]
     fn the_frames_of_an_object_are_retained(
         qualities in qualities(40),
@@ -158,12 +158,12 @@ proptest! {
 
     /// A detection is in exactly one track that is reported, or in one decision.
     #[test]
-    fn no_detection_goes_missing(
+    fn no_detection_is_lost(
         frames in prop::collection::vec(prop::collection::vec((prop::option::of(1_u64..5), 0_u8..=10), 0..5), 1..20),
     ) {
         let filters = vec![FakeFilter::new(Stage::Detections, Rule::MinQuality(0.5))];
         let mut pipeline = pipeline(&defaults(), filters);
-        pipeline.recorder.asked = true;
+        pipeline.recorder.is_enabled = true;
         let (mut shown, mut events) = (0, Vec::new());
         for (n, frame) in (0..).zip(frames) {
             let mut tracks = BTreeSet::new();

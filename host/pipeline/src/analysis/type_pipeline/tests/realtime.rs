@@ -1,4 +1,4 @@
-//! Covers: when realtime shots are posted, what they show, and what is not posted twice.
+//! Covers: when realtime shots are posted, what they show, and that none is posted twice.
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn windows_begin_with_the_track_and_follow_one_another_without_gaps() {
 }
 
 #[test]
-fn without_every_interval_a_window_posts_only_what_beats_all_posts_before() {
+fn without_every_interval_a_window_posts_only_a_shot_that_beats_all_posts_before() {
     let mut pipeline = pipeline(&realtime(0.25, false, false), vec![]);
     // Windows of two frames; the third equals what was posted, the fourth beats it.
     let posts = run(&mut pipeline, &[0.5, 0.4, 0.3, 0.2, 0.1, 0.5, 0.6, 0.1, 0.1].map(Some));
@@ -47,7 +47,7 @@ fn the_first_good_detection_is_posted_at_once_and_not_again_with_its_window() {
 }
 
 #[test]
-fn a_realtime_shot_is_reported_while_its_track_goes_on() {
+fn a_realtime_shot_is_reported_while_its_track_continues() {
     let settings =
         DetectorSettings { track_max_duration_frames: 100, track_send_history: true, ..realtime(0.5, true, false) };
     let mut pipeline = pipeline(&settings, vec![]);

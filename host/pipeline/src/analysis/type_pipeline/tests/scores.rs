@@ -1,5 +1,4 @@
-//! Covers: what weak detections do and do not do, and when an object that was seen once is
-//! reported.
+//! Covers: the use of weak detections, and when an object that was seen once is reported.
 
 use super::*;
 
@@ -7,7 +6,7 @@ const SCORES: ScoreThresholds = ScoreThresholds { min: 0.5, sure: 0.75 };
 
 fn scored(settings: &DetectorSettings, shows_weak: bool) -> Pipeline {
     let mut pipeline = pipeline(settings, vec![]);
-    pipeline.recorder.asked = true;
+    pipeline.recorder.is_enabled = true;
     Pipeline { scores: SCORES, shows_weak, ..pipeline }
 }
 
@@ -15,7 +14,7 @@ fn of(track: u64, score: f32) -> Detection {
     Detection { score, ..detection(Some(track), 0.9) }
 }
 
-/// Shows frames of which each has detections of these scores in track 1, then ends the stream.
+/// Processes frames with detections of these scores in track 1, then ends the stream.
 fn shown(pipeline: &mut Pipeline, scores: &[Option<f32>]) -> Vec<Event> {
     let mut events = Vec::new();
     for (index, score) in scores.iter().enumerate() {
@@ -43,7 +42,7 @@ fn weak_detections_extend_a_track_and_are_never_its_best_shot() {
 }
 
 #[test]
-fn no_object_follows_from_weak_detections_alone() {
+fn weak_detections_alone_give_no_object() {
     let mut pipeline = scored(&defaults(), true);
     let events = shown(&mut pipeline, &[Some(0.4); 5]);
     assert!(objects(&events).is_empty());
@@ -51,7 +50,7 @@ fn no_object_follows_from_weak_detections_alone() {
 }
 
 #[test]
-fn a_tracker_without_a_least_score_is_not_shown_weak_detections() {
+fn a_tracker_without_min_score_gets_no_weak_detections() {
     let mut pipeline = scored(&defaults(), false);
     let events = shown(&mut pipeline, &[Some(0.6), Some(0.2), Some(0.6)]);
     assert_eq!(objects(&events)[0].detections, 2);
@@ -59,7 +58,7 @@ fn a_tracker_without_a_least_score_is_not_shown_weak_detections() {
 }
 
 #[test]
-fn filters_are_not_asked_about_weak_detections() {
+fn filters_get_no_weak_detections() {
     let filter = FakeFilter::new(Stage::Detections, Rule::MinQuality(0.0));
     let mut pipeline = Pipeline { scores: SCORES, shows_weak: true, ..pipeline(&defaults(), vec![filter]) };
     let events = shown(&mut pipeline, &[Some(0.6), Some(0.2), Some(0.6)]);
@@ -68,18 +67,18 @@ fn filters_are_not_asked_about_weak_detections() {
 }
 
 #[test]
-fn what_was_seen_once_is_reported_if_it_is_sure_or_seen_again() {
+fn an_object_seen_once_is_reported_if_it_is_sure_or_seen_again() {
     let reported = |scores: &[Option<f32>]| objects(&shown(&mut scored(&defaults(), true), scores)).len();
     assert_eq!(reported(&[Some(0.74), None, None]), 0);
     assert_eq!(reported(&[Some(0.75), None, None]), 1);
     assert_eq!(reported(&[Some(0.5), None, None, Some(0.5)]), 1);
-    assert_eq!(reported(&[Some(0.5), Some(0.4), Some(0.4)]), 0, "a weak look is none");
+    assert_eq!(reported(&[Some(0.5), Some(0.4), Some(0.4)]), 0, "a weak detection does not count");
     let events = shown(&mut scored(&defaults(), true), &[Some(0.74), None]);
     assert_eq!(rules(&events), [(DecisionStage::Objects, "ocellus", "seen once")]);
 }
 
 #[test]
-fn what_vanishes_in_the_middle_of_a_scene_has_to_be_seen_for_longer_the_lower_its_score() {
+fn an_object_that_vanishes_in_a_scene_has_to_be_visible_for_longer_the_lower_its_score() {
     let reported = |scores: &[Option<f32>]| objects(&shown(&mut scored(&defaults(), true), scores)).len();
     let seen = |score: f32, frames: usize| {
         let frames = vec![Some(score); frames].into_iter().chain([None]);
@@ -87,7 +86,7 @@ fn what_vanishes_in_the_middle_of_a_scene_has_to_be_seen_for_longer_the_lower_it
     };
     assert_eq!([seen(0.5, 6), seen(0.5, 7)], [0, 1], ".7 s");
     assert_eq!([seen(0.65, 3), seen(0.65, 4)], [0, 1], ".28 s");
-    assert_eq!(reported(&[Some(0.5), Some(0.75), None]), 1, "one sure look is enough");
+    assert_eq!(reported(&[Some(0.5), Some(0.75), None]), 1, "one sure detection is enough");
     assert_eq!(reported(&[Some(0.5), Some(0.5)]), 1, "the recording ends");
     let events = shown(&mut scored(&defaults(), true), &[Some(0.5), Some(0.5), None]);
     assert_eq!(rules(&events), [(DecisionStage::Objects, "ocellus", "seen briefly")]);
@@ -98,7 +97,7 @@ fn what_vanishes_in_the_middle_of_a_scene_has_to_be_seen_for_longer_the_lower_it
 }
 
 #[test]
-fn what_leaves_through_the_edge_of_the_frame_may_be_brief() {
+fn an_object_that_leaves_through_the_edge_of_the_frame_may_be_brief() {
     let at = |left: f32| Detection { rect: Rect::new(left, 10.0, left + 50.0, 60.0), ..of(1, 0.5) };
     let reported = |lefts: [f32; 2]| {
         let mut pipeline = scored(&defaults(), true);
@@ -112,7 +111,7 @@ fn what_leaves_through_the_edge_of_the_frame_may_be_brief() {
 }
 
 #[test]
-fn what_was_seen_once_counts_where_no_other_frame_could_show_it() {
+fn an_object_seen_once_is_reported_where_no_other_frame_could_show_it() {
     assert_eq!(objects(&shown(&mut scored(&defaults(), true), &[Some(0.5)])).len(), 1, "the only frame");
     assert_eq!(objects(&shown(&mut scored(&defaults(), true), &[None, Some(0.5)])).len(), 0, "the last frame");
     // A slide show: each picture is a scene of its own.
@@ -129,7 +128,7 @@ fn what_was_seen_once_counts_where_no_other_frame_could_show_it() {
 }
 
 #[test]
-fn a_track_that_was_ended_for_its_length_may_have_one_detection() {
+fn a_track_ended_for_its_length_may_have_one_detection() {
     let mut pipeline = scored(&defaults(), true);
     pipeline.tracker.closes = vec![(1, 1)];
     show_frame(&mut pipeline, 0, false, &[]);
@@ -149,7 +148,7 @@ fn a_realtime_shot_waits_until_the_object_is_confirmed() {
 }
 
 #[test]
-fn what_was_posted_in_realtime_has_an_end_however_brief_it_was() {
+fn an_object_posted_in_realtime_is_reported_at_its_end_however_brief() {
     let mut pipeline = scored(&realtime(10.0, true, true), true);
     let events = shown(&mut pipeline, &[Some(0.5), Some(0.5), None, None]);
     let kinds: Vec<_> = objects(&events).iter().map(|object| object.bs_type).collect();

@@ -1,5 +1,5 @@
-//! Covers: the choice of the best shot, what filters of detections and shots are asked about, what
-//! they note, and decisions.
+//! Covers: the choice of the best shot, which detections and shots filters get, their annotations,
+//! and decisions.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn a_rejected_shot_extends_its_track_and_does_not_represent_it() {
 }
 
 #[test]
-fn filters_are_asked_only_about_detections_that_would_beat_the_best() {
+fn filters_get_only_detections_that_would_beat_the_best() {
     let filters = vec![FakeFilter::new(Stage::Shots, Rule::MinQuality(0.0))];
     let mut pipeline = pipeline(&defaults(), filters);
     run(&mut pipeline, &[0.5, 0.4, 0.5, 0.6, 0.1].map(Some));
@@ -32,7 +32,7 @@ fn filters_are_asked_only_about_detections_that_would_beat_the_best() {
 }
 
 #[test]
-fn a_filter_is_not_asked_about_what_an_earlier_one_rejected() {
+fn a_filter_does_not_get_items_that_an_earlier_one_rejected() {
     for stage in [Stage::Detections, Stage::Shots] {
         let filters = vec![FakeFilter::new(stage, Rule::MinQuality(0.5)), FakeFilter::new(stage, Rule::Note("seen"))];
         let mut pipeline = pipeline(&defaults(), filters);
@@ -47,7 +47,7 @@ fn a_filter_is_not_asked_about_what_an_earlier_one_rejected() {
 fn the_tracker_sees_what_the_filters_of_detections_keep() {
     let filters = vec![FakeFilter::new(Stage::Detections, Rule::MinQuality(0.5))];
     let mut pipeline = pipeline(&defaults(), filters);
-    pipeline.recorder.asked = true;
+    pipeline.recorder.is_enabled = true;
     let events = show(&mut pipeline, 0, &[(1, 0.4), (2, 0.6)]);
     assert_eq!(pipeline.tracker.open, BTreeSet::from([TrackId(2)]));
     let [Event::Decision(decision), ..] = &events[..] else { panic!("a decision comes first") };
@@ -59,7 +59,7 @@ fn the_tracker_sees_what_the_filters_of_detections_keep() {
 }
 
 #[test]
-fn a_track_without_a_shot_is_dropped_without_asking_about_the_object() {
+fn a_track_without_a_shot_is_dropped_before_filters_of_objects() {
     let filters =
         vec![FakeFilter::new(Stage::Shots, Rule::MinQuality(0.5)), FakeFilter::new(Stage::Objects, Rule::MinLength(0))];
     let mut pipeline = pipeline(&realtime(0.25, true, true), filters);
@@ -70,7 +70,7 @@ fn a_track_without_a_shot_is_dropped_without_asking_about_the_object() {
 }
 
 #[test]
-fn notes_of_the_best_shot_and_of_the_object_reach_the_object() {
+fn annotations_of_the_best_shot_and_of_the_object_reach_the_object() {
     let filters = vec![
         FakeFilter::new(Stage::Detections, Rule::Note("detection")),
         FakeFilter::new(Stage::Shots, Rule::Note("shot")),
@@ -81,16 +81,16 @@ fn notes_of_the_best_shot_and_of_the_object_reach_the_object() {
         show(&mut pipeline, index, &[(1, quality)]);
     }
     let events = finish(&mut pipeline);
-    // Of the second detection, which is the best; the third is no matter for a filter of shots.
+    // Those of the second detection, which is the best; the third does not reach filters of shots.
     let noted = [("detection", "2"), ("shot", "2"), ("object", "1")];
     assert_eq!(objects(&events)[0].attributes, noted.map(|(k, v)| (k.to_owned(), v.to_owned())));
 }
 
 #[test]
-fn a_detection_in_no_track_is_a_decision_where_decisions_are_asked_for() {
+fn a_detection_in_no_track_is_a_decision_where_decisions_are_recorded() {
     for asked in [true, false] {
         let mut pipeline = pipeline(&defaults(), vec![]);
-        pipeline.recorder.asked = asked;
+        pipeline.recorder.is_enabled = asked;
         let events = show_frame(&mut pipeline, 5, false, &[detection(None, 0.5)]);
         let stages: Vec<_> = events
             .iter()

@@ -1,5 +1,5 @@
-//! Covers: cuts of tracks that hold two individuals, the numbers of the tracks that follow, and the
-//! samples that an object ends with.
+//! Covers: splits of tracks that merge two individuals, the numbers of the new tracks, and the
+//! samples of an object.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn id(frame: u64, place: u32) -> TrackletId {
     TrackletId { frame, place }
 }
 
-/// Shows a frame with one detection for each tracklet, of the track that is given with it.
+/// Processes a frame with one detection for each tracklet, in the track that is given with it.
 fn show_tracklets(
     pipeline: &mut Pipeline,
     index: u64,
@@ -31,13 +31,13 @@ fn show_tracklets(
     events
 }
 
-/// Numbers of the tracks that objects end, with the frames that they last from and to.
+/// Track number, first and last frame of each object.
 fn spans(events: &[Event]) -> Vec<(u64, u64, u64)> {
     objects(events).iter().map(|o| (o.id.track.0, o.first.frame, o.last.frame)).collect()
 }
 
 #[test]
-fn a_track_that_goes_on_in_a_replaced_tracklet_is_cut() {
+fn a_track_that_continues_in_a_tracklet_that_replaced_its_own_is_split() {
     let mut pipeline = pipeline(&defaults(), vec![]);
     let (one, other, third) = (id(0, 0), id(0, 1), id(5, 0));
     for index in 0..5 {
@@ -56,7 +56,7 @@ fn a_track_that_goes_on_in_a_replaced_tracklet_is_cut() {
 }
 
 #[test]
-fn a_detection_that_came_first_and_was_dropped_does_not_hide_the_cut() {
+fn replacements_by_dropped_detections_still_split_a_track() {
     let mut pipeline = pipeline(&defaults(), vec![]);
     show_tracklets(&mut pipeline, 0, &[(1, id(0, 0))], &[]);
     // Replaced twice, by detections that the tracker never got.
@@ -66,18 +66,19 @@ fn a_detection_that_came_first_and_was_dropped_does_not_hide_the_cut() {
 }
 
 #[test]
-fn a_track_that_leaves_its_tracklet_for_another_is_not_cut() {
+fn a_track_that_leaves_its_tracklet_for_another_is_not_split() {
     let mut pipeline = pipeline(&defaults(), vec![]);
-    // Two cross: what overlaps is the other, and the tracker knows better.
+    // Two individuals cross: each overlaps the other's last box, and the tracker follows them
+    // correctly.
     show_tracklets(&mut pipeline, 0, &[(1, id(0, 0)), (2, id(0, 1))], &[]);
     let swapped = [(id(1, 0), id(0, 1)), (id(1, 1), id(0, 0))];
     assert_eq!(spans(&show_tracklets(&mut pipeline, 1, &[(1, id(1, 0)), (2, id(1, 1))], &swapped)), []);
-    // Somebody replaces what track 1 was in before.
+    // Another individual replaces the tracklet that track 1 was in before.
     assert_eq!(spans(&show_tracklets(&mut pipeline, 2, &[(1, id(2, 0))], &[(id(2, 0), id(0, 0))])), []);
 }
 
 #[test]
-fn an_object_ends_with_the_samples_of_its_own_track() {
+fn an_object_has_the_samples_of_its_own_track() {
     let mut pipeline = pipeline(&defaults(), vec![]);
     let (one, other) = (id(0, 0), id(2, 0));
     show_tracklets(&mut pipeline, 0, &[(1, one)], &[]);

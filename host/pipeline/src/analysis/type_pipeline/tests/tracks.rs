@@ -1,5 +1,4 @@
-//! Covers: what is reported of a track, its ids, its history, cuts, gaps, and the end of the
-//! stream.
+//! Covers: the report of a track, its ids, its history, cuts, gaps, and the end of the stream.
 
 use super::*;
 
@@ -16,14 +15,14 @@ fn an_object_has_the_moments_and_counts_of_its_track() {
     assert_eq!((object.bs_type, object.end_of_track), (BestShotType::Overall, true));
     assert_eq!((object.best.time, object.best.quality, object.best.bbox), (0.5, 0.9, [60, 10, 110, 60]));
     assert_eq!(object.best.timestamp.as_microsecond(), 500_000);
-    assert!(object.history.is_empty(), "nobody asked for it");
+    assert!(object.history.is_empty(), "the settings do not require it");
 }
 
 #[test]
-fn a_track_below_the_least_length_is_dropped_and_says_why() {
+fn a_track_below_the_least_length_is_dropped_with_a_reason() {
     let filters = vec![FakeFilter::new(Stage::Objects, Rule::MinLength(4))];
     let mut pipeline = pipeline(&defaults(), filters);
-    pipeline.recorder.asked = true;
+    pipeline.recorder.is_enabled = true;
     // Track 1 has three frames, track 2 four of which one holds no detection.
     show(&mut pipeline, 0, &[(1, 0.5), (2, 0.5)]);
     show(&mut pipeline, 1, &[(2, 0.5)]);
@@ -55,13 +54,13 @@ fn filters_of_objects_see_the_moments_of_the_track() {
 }
 
 #[test]
-fn at_a_cut_the_tracks_of_before_are_reported_in_that_frame() {
+fn at_a_cut_the_earlier_tracks_are_reported_in_that_frame() {
     let mut pipeline = pipeline(&realtime(0.5, true, false), vec![]);
     show(&mut pipeline, 0, &[(1, 0.9)]);
     show(&mut pipeline, 1, &[(1, 0.5)]);
     let at_cut = show_frame(&mut pipeline, 2, true, &[detection(Some(2), 0.3)]);
     assert_eq!(posts(&at_cut), [post("7-2-face-1-0", 0)]);
-    assert_eq!(objects(&at_cut)[0].last.frame, 1, "what is behind the cut is not of the track before it");
+    assert_eq!(objects(&at_cut)[0].last.frame, 1, "detections after the cut are not of the track before it");
     assert_eq!(pipeline.tracker.shown.iter().map(|f| f.cut).collect::<Vec<_>>(), [false, false, true]);
     // The window of the new track begins with it.
     assert_eq!(posts(&show(&mut pipeline, 5, &[(2, 0.1)])), []);
@@ -76,25 +75,25 @@ fn a_track_may_end_with_a_detection_of_the_same_frame() {
     let events = show(&mut pipeline, 1, &[(1, 0.6)]);
     let [object] = objects(&events)[..] else { panic!("one object") };
     assert_eq!((object.best.frame, object.last.frame, object.detections), (1, 1, 2));
-    // The best frame is retained before it is asked for.
+    // The best frame is retained before the object is reported.
     assert!(matches!(events[..], [Event::Keep(_, Role::Best), Event::Object(_)]));
 }
 
 #[test]
-fn a_track_that_was_ended_for_its_length_goes_on_as_another() {
+fn a_track_ended_for_its_length_continues_as_another() {
     let mut pipeline = pipeline(&realtime(0.5, false, false), vec![]);
     pipeline.tracker.closes = vec![(2, 1)];
     let ids = [1, 1, 1, 2, 2];
     let events: Vec<_> =
         ids.iter().enumerate().flat_map(|(n, id)| show(&mut pipeline, n as u64, &[(*id, 0.5)])).collect();
     assert_eq!(posts(&events), [post("7-2-face-1-0", 0)]);
-    // Nothing of the first one stands in the way of the second one's posts.
+    // The first track does not affect the posts of the second.
     assert_eq!(posts(&show(&mut pipeline, 7, &[])), [post("7-2-face-2-1", 3)]);
     assert_eq!(posts(&finish(&mut pipeline)), [post("7-2-face-2-0", 3)]);
 }
 
 #[test]
-fn a_track_without_a_detection_comes_to_nothing() {
+fn a_track_without_a_detection_gives_no_events() {
     let mut pipeline = pipeline(&defaults(), vec![]);
     pipeline.tracker.open.insert(TrackId(3));
     assert!(finish(&mut pipeline).is_empty());
@@ -102,7 +101,7 @@ fn a_track_without_a_detection_comes_to_nothing() {
 }
 
 #[test]
-fn behind_a_gap_numbers_go_on() {
+fn after_a_gap_track_numbers_continue() {
     let mut pipeline = pipeline(&realtime(0.5, true, true), vec![]);
     (pipeline.base, pipeline.last) = (TrackId(5), TrackId(5));
     assert_eq!(posts(&show(&mut pipeline, 40, &[(1, 0.5)])), [post("7-2-face-6-1", 40)]);
@@ -111,7 +110,7 @@ fn behind_a_gap_numbers_go_on() {
 }
 
 #[test]
-fn the_end_of_the_stream_reports_what_is_open_and_a_second_end_nothing() {
+fn the_end_of_the_stream_reports_open_tracks_once() {
     let mut pipeline = pipeline(&defaults(), vec![]);
     show(&mut pipeline, 0, &[(2, 0.5), (1, 0.5), (3, 0.5)]);
     let ended = posts(&finish(&mut pipeline));

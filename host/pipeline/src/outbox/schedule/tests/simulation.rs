@@ -165,7 +165,7 @@ proptest! {
                 schedule.settle(&ticket, next_try, signal, at(now));
             }
             now += 1;
-            // Without any good luck it never ends.
+            // With bad luck only, it never ends.
             if now > 20_000 { return Ok(()); }
         }
         let unreachable_routers = schedule.counts().unreachable_routers;
@@ -176,7 +176,7 @@ proptest! {
     /// object is in flight, in order; no attempt of a withdrawn job begins; no accepted object is
     /// sent again; and in the end nothing is left.
     #[test]
-    fn jobs_come_and_go_without_touching_each_other(steps in prop::collection::vec(step(), 1..200)) {
+    fn jobs_come_and_go_without_affecting_each_other(steps in prop::collection::vec(step(), 1..200)) {
         let places = ["a", "b", "c"].map(named);
         let mut schedule = Schedule::default();
         let (mut now, mut number) = (0, 0_u32);
