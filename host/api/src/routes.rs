@@ -139,7 +139,8 @@ pub fn router(api: Arc<Api>) -> Router {
 
 /// The OpenAPI 3.1 document of a server with these settings.
 ///
-/// # Errors Where the document cannot be written as JSON, which would be a bug in the declarations.
+/// # Errors
+/// Where the document cannot be written as JSON, which would be a bug in the declarations.
 pub fn openapi_document(schema: &SettingsSchema) -> serde_json::Result<Value> {
     let routes: OpenApiRouter<Arc<Api>> = OpenApiRouter::with_openapi(openapi::base()).merge(open()).merge(guarded());
     let mut document = routes.into_openapi();

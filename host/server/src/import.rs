@@ -37,7 +37,8 @@ pub(crate) struct Import {
 }
 
 impl Import {
-    /// # Errors A path that is not a folder; a list that cannot be read.
+    /// # Errors
+    /// A path that is not a folder; a list that cannot be read.
     pub(crate) fn open(folder: &Path, data: &Path, quiet: Duration, camera_group: i64) -> Result<Self> {
         anyhow::ensure!(folder.is_dir(), "--import: {} is no folder", folder.display());
         let inside = folder.canonicalize()?.starts_with(data.canonicalize()?);

@@ -63,7 +63,8 @@ impl Tls {
     /// Reads PEM files: the certificate, followed by its intermediate certificates, and the private
     /// key.
     ///
-    /// # Errors A file that cannot be read, or has other content; a key of another certificate.
+    /// # Errors
+    /// A file that cannot be read, or has other content; a key of another certificate.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let config = RwLock::new(Arc::new(read(certificate, key)?));
         Ok(Self(Arc::new(Inner { certificate: certificate.into(), key: key.into(), config })))

@@ -21,7 +21,8 @@ pub(super) trait Sink: Send + 'static {
 
 /// Writes all of a body; returns the sink and how many bytes came.
 ///
-/// # Errors Of [`FileBody::next`] and of the sink; `TooLarge` for more than `most` bytes. Bytes
+/// # Errors
+/// Of [`FileBody::next`] and of the sink; `TooLarge` for more than `most` bytes. Bytes
 /// before an error are written, unless the error is one of writing.
 pub(super) async fn receive<S: Sink>(mut sink: S, mut body: FileBody, most: u64) -> Result<(S, u64)> {
     let (mut buffer, mut received) = (Vec::with_capacity(BUFFER_BYTES), 0);
