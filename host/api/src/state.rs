@@ -61,7 +61,8 @@ pub struct Api {
 impl Api {
     /// The state of a server that has had no request yet.
     ///
-    /// # Errors `Internal` where the metrics cannot be registered, which would be a bug in their
+    /// # Errors
+    /// `Internal` where the metrics cannot be registered, which would be a bug in their
     /// declarations.
     pub fn new(engine: Engine, access: Access, config: ApiConfig, clock: Arc<dyn Clock>) -> Result<Self> {
         let http = HttpMetrics::new().map_err(Error::internal)?;
