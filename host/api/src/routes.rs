@@ -6,6 +6,7 @@ use axum::{
     Extension, Router,
     extract::Request,
     middleware,
+    response::Redirect,
     routing::{any, get, post, put},
 };
 use ocellus_core::SettingsSchema;
@@ -131,8 +132,16 @@ pub fn router(api: Arc<Api>) -> Router {
         .with_state(api);
     match prefix {
         // A layer of the router itself would see the path after it was routed.
-        Some(prefix) => Router::new()
-            .fallback_service(router.map_request(move |request: Request| base_url::without_prefix(request, &prefix))),
+        Some(prefix) => {
+            let root = format!("{prefix}/");
+            Router::new()
+                // A segment may begin as parameters of older versions of axum did.
+                .without_v07_checks()
+                .route(&prefix, any(move || async move { Redirect::permanent(&root) }))
+                .fallback_service(
+                    router.map_request(move |request: Request| base_url::without_prefix(request, &prefix)),
+                )
+        }
         None => router,
     }
 }

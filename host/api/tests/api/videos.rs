@@ -156,4 +156,7 @@ async fn urls_begin_with_the_base_url_of_the_client() {
     let server = Server::with(config, std::sync::Arc::new(ocellus_core::SystemClock)).await;
     server.add("a").await;
     assert_eq!(server.video(1).await["screenshot"], "https://example.org/ocellus/videos/1/screenshot/");
+    // A proxy passes on what somebody types, with the path that it serves the server under.
+    let typed = server.send(server.request(reqwest::Method::GET, "/ocellus")).await.expect(308);
+    assert_eq!(typed.headers["location"], "/ocellus/");
 }
