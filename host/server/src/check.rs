@@ -33,9 +33,15 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<ExitCode> {
             printed = writeln!(io::stdout(), "{line}");
         }
     };
-    let summary = ocellus_store::check(data, arguments.rebuild, &mut |finding| print(&finding))
+    let mut summary = ocellus_store::check(data, arguments.rebuild, &mut |finding| print(&finding))
         .with_context(|| format!("cannot check {}", data.display()))?;
+    // As in a backup, where no server was cut off.
+    let has_index = data.join("index").is_dir();
+    summary.after_crash &= has_index;
     print(&summary);
+    if !has_index {
+        print(&"there is no index, as in a backup: the next start builds it");
+    }
     match printed {
         // The reader closed the pipe (`| head`); the exit status still counts.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}

@@ -13,7 +13,9 @@ pub(super) fn load(file: &Path) -> Result<(Plugins, PluginInfo, TempDir)> {
     // With a random name: another user may have created a predictable one in the shared folder.
     let folder =
         tempfile::Builder::new().prefix("ocellus-plugin-").tempdir().context("cannot make a temporary folder")?;
-    let component = folder.path().join("plugin.wasm");
+    // Under its own name, by which it is reported; a registry reads no others.
+    let name = file.file_name().filter(|_| file.extension().is_some_and(|extension| extension == "wasm"));
+    let component = folder.path().join(name.unwrap_or("plugin.wasm".as_ref()));
     std::fs::write(&component, bytes)?;
     let plugins = Plugins::open(folder.path(), Limits::default())?;
     let Some(info) = plugins.list().pop() else { bail!("{} cannot be loaded", file.display()) };
