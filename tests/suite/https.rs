@@ -1,4 +1,5 @@
-//! Covers: TLS by the server itself, a renewed certificate, a proxy's path, `--listen` by name.
+//! Covers: TLS by the server itself, a renewed certificate, commands that trust it, a proxy's path,
+//! `--listen` by name.
 
 use std::{fs, path::Path};
 
@@ -44,6 +45,12 @@ async fn a_renewed_certificate_is_served_without_a_restart() {
     let health = format!("{base}/health/");
     until("the new certificate is served", async || second.get(&health).send().await.is_ok()).await;
     assert!(first.get(&health).send().await.is_err());
+    let (folder, certificate) = (data.path().to_str().unwrap(), files.path().join("cert.pem"));
+    let jobs = ["jobs", "--server", &base, "--data", folder];
+    let (status, _, error) = run(&jobs);
+    assert!(!status.success() && error.contains("certificate"), "{error}");
+    let (status, listed, error) = run(&[&jobs[..], &["--ca-cert", certificate.to_str().unwrap()]].concat());
+    assert!(status.success() && listed.contains("STATUS"), "{error}");
     // An invalid file leaves the old certificate in use.
     fs::write(files.path().join("cert.pem"), "nothing").unwrap();
     assert_eq!(second.get(&health).send().await.unwrap().status(), 200);

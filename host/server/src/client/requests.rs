@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Certificate, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 /// The server that a command asks, and the token for it.
@@ -21,6 +21,11 @@ pub(crate) struct ServerArguments {
     /// Data folder of a server on this machine, for its admin token.
     #[arg(long, env = "OCELLUS_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+
+    /// Certificate (PEM) of the authority that signed the server's, beside those of the public
+    /// ones; or a server's own that is not marked as an authority.
+    #[arg(long, env = "OCELLUS_CA_CERT", value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
 }
 
 /// A client of one server.
@@ -41,7 +46,13 @@ impl ServerArguments {
             (None, None) => bail!("--token TOKEN is missing; for a server on this machine, --data DIR does, too"),
         };
         let base = self.server.trim_end_matches('/').to_owned();
-        Ok(Client { http: reqwest::Client::builder().build()?, base, token: token.trim().to_owned() })
+        let mut http = reqwest::Client::builder();
+        if let Some(path) = &self.ca_cert {
+            let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let certificate = Certificate::from_pem(&pem).with_context(|| format!("--ca-cert {}", path.display()))?;
+            http = http.add_root_certificate(certificate);
+        }
+        Ok(Client { http: http.build()?, base, token: token.trim().to_owned() })
     }
 }
 
