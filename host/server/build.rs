@@ -1,6 +1,7 @@
 //! Build script: sets the commit that `ocellus --version` shows, and passes `-z
 //! pack-relative-relocs` to the linker: plain relocations take 7 MB, nearly all of which becomes
-//! resident at start-up.
+//! resident at start-up. With `OCELLUS_PORTABLE`, which names an object file to link with, the
+//! program runs on older Linuxes, too, for the archive that `cargo xtask package` makes.
 
 #![allow(clippy::print_stdout, reason = "it is how a build script speaks to cargo")]
 
@@ -9,10 +10,19 @@ use std::{env, process::Command};
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let target = |what: &str| env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
-    // Linkers that lack the option warn. glibc reads the packed form since 2.36, and GNU ld marks
-    // the program as needing that version.
+    println!("cargo::rerun-if-env-changed=OCELLUS_PORTABLE");
     if target("OS") == "linux" && target("ENV") == "gnu" {
-        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+        if let Ok(object) = env::var("OCELLUS_PORTABLE") {
+            println!("cargo::rustc-link-arg-bins={object}");
+            println!("cargo::rerun-if-changed={object}");
+            // The libraries that lie beside the program in the archive for other Linuxes, also
+            // those that its libraries need, as only the older kind of this entry says.
+            println!("cargo::rustc-link-arg-bins=-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib/ocellus");
+        } else {
+            // Linkers that lack the option warn. glibc reads the packed form since 2.36, and GNU ld
+            // marks the program as needing that version.
+            println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+        }
     }
     // Files that change with the commit, also in a worktree.
     for path in ["HEAD", "logs/HEAD"] {

