@@ -46,7 +46,7 @@ fn a_router_is_tested_with_objects_and_responses() {
 
     let (status, said, _) = run(&["plugin", "bench", http.to_str().unwrap(), "--seconds", "0.1"]);
     assert!(
-        status.success() && said.contains("http 0.1.0 (") && said.contains(" us") && said.contains("a frame"),
+        status.success() && said.contains("http 0.2.0 (") && said.contains(" us") && said.contains("a frame"),
         "{said}"
     );
 }
