@@ -8,6 +8,7 @@
 //!               source.part-*         an upload in progress
 //!               source.next           the record that goes with a source being put in place
 //!               screenshot.jpg
+//!               corrections.json      what users corrected of its identities, job after job
 //!               jobs/2/plan.json      the job spec: what the job runs by
 //!                      detections.log
 //!                      objects.log
@@ -88,6 +89,10 @@ impl Folder {
 
     pub(crate) fn screenshot(&self, id: VideoId) -> PathBuf {
         self.video(id).join("screenshot.jpg")
+    }
+
+    pub(crate) fn corrections(&self, id: VideoId) -> PathBuf {
+        self.video(id).join("corrections.json")
     }
 
     pub(crate) fn jobs(&self, id: VideoId) -> PathBuf {
