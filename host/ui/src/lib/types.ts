@@ -17,24 +17,8 @@ export type StreamSettings = Schemas['StreamSettings'];
 export type Status = Video['health_status']['status'];
 
 /** Who is logged in. */
-export interface Session {
-  name: string;
-  scopes: string[];
-  expires: string | null;
-}
-
-/** `[time, left, top, right, bottom]`: seconds, then pixels of the square, upright frame. */
-export type Box = [time: number, left: number, top: number, right: number, bottom: number];
-
-export interface Track {
-  id: number;
-  type: string;
-  object: string | null;
-  boxes: Box[];
-}
-
-export interface Tracks {
-  tracks: Track[];
-  /** Where the answer ends if it was bounded. */
-  to: number | null;
-}
+export type Session = Schemas['BrowserSession'];
+export type Track = Schemas['Track'];
+export type Tracks = Schemas['Tracks'];
+/** Time, left, top, right, bottom: seconds, then pixels of the square, upright frame. */
+export type Box = Track['boxes'][number];
