@@ -6,6 +6,7 @@ export type Video = Schemas['VideoArchive'];
 export type VideoWrite = Schemas['VideoArchiveWrite'];
 export type VideoObject = Schemas['VideoObject'];
 export type Cluster = Schemas['Cluster'];
+export type Correction = Schemas['Correction'];
 export type Delivery = Schemas['Delivery'];
 export type DeliveryState = Schemas['DeliveryState'];
 export type Health = Schemas['Health'];
