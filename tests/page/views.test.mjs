@@ -94,6 +94,65 @@ test('a dropped recording is uploaded, processed and shown without a reload', as
   assert.deepEqual(page.problems, []);
 });
 
+/** A page with a file for its dialog, and the file's row once it is added. */
+async function uploading(name) {
+  const page = await browser.open();
+  await page.getByRole('button', { name: 'Add videos' }).click();
+  const file = { name, mimeType: 'video/mp4', buffer: await readFile(FACE) };
+  await page.locator('input[type=file][multiple]').first().setInputFiles(file);
+  const start = () => page.getByRole('dialog').getByRole('button', { name: 'Add and start' }).click();
+  const row = page.locator('.row', { hasText: name.replace('.mp4', '') }).first();
+  const remove = async () => {
+    await row.getByRole('button', { name: /^Delete/ }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await row.waitFor({ state: 'detached' });
+  };
+  return { page, row, start, remove, size: file.buffer.length };
+}
+
+test('an upload whose connection breaks goes on by itself where it was', async () => {
+  const { page, row, start, remove, size } = await uploading('broken.mp4');
+  const half = Math.floor(size / 2);
+  const offsets = [];
+  await page.route('**/uploads/*/', async (route) => {
+    const request = route.request();
+    if (request.method() !== 'PATCH') return route.continue();
+    offsets.push(Number(request.headers()['upload-offset']));
+    if (offsets.length > 1) return route.continue();
+    // Half of the file arrives, and then the connection breaks.
+    const headers = { ...(await request.allHeaders()), authorization: `Token ${server.token}` };
+    for (const name of ['cookie', 'content-length', 'host', 'origin']) delete headers[name];
+    const body = (await readFile(FACE)).subarray(0, half);
+    const answer = await fetch(request.url(), { method: 'PATCH', headers, body });
+    assert.equal(answer.status, 204);
+    return route.abort('connectionreset');
+  });
+  await start();
+  await row.getByText('Done', { exact: true }).waitFor({ timeout: 300_000 });
+  assert.deepEqual(offsets, [0, half]);
+  await remove();
+});
+
+test('an upload is paused and resumed', async () => {
+  const { page, row, start, remove } = await uploading('paused.mp4');
+  let held = 0;
+  await page.route('**/uploads/*/', (route) => {
+    if (route.request().method() !== 'PATCH') return route.continue();
+    // Nothing answers, as on a slow line.
+    held++;
+  });
+  await start();
+  await row.getByText(/^Uploading/).waitFor();
+  await row.getByRole('button', { name: 'Pause', exact: true }).click();
+  await row.getByText(/^Paused/).waitFor();
+  assert.deepEqual(await violations(page), [], 'a paused upload');
+  assert.equal(held, 1);
+  await page.unroute('**/uploads/*/');
+  await row.getByRole('button', { name: 'Resume' }).click();
+  await row.getByText('Done', { exact: true }).waitFor({ timeout: 300_000 });
+  await remove();
+});
+
 test('a video shows boxes over its picture, and cards that lead to their second', async () => {
   const object = await firstObject(street);
   const page = await browser.open(`#/videos/${street}?t=${object.best_time}`);

@@ -148,8 +148,10 @@ curl -X POST "$U/videos/$ID/process/" -H "$H"`,
     waiting: 'Waiting to be uploaded',
     sending: (sent: string, all: string, left: string | null) =>
       `Uploading · ${sent} of ${all}` + (left ? ` · ${left} left` : ''),
-    interrupted: 'The upload was interrupted.',
-    cancelled: 'The upload was cancelled.',
+    paused: (sent: string, all: string) => `Paused · ${sent} of ${all}`,
+    broken: (sent: string, all: string) => `Connection lost · ${sent} of ${all} · goes on by itself`,
+    pause: 'Pause',
+    resume: 'Resume',
   },
   add: {
     title: 'Add videos',
