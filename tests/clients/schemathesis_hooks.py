@@ -9,6 +9,8 @@ import schemathesis
 REFUSED = {
     "object does not exist.": "what an id refers to has to be there; FindFace answers 400, not 404",
     "(looks_like)": "what it names has to be there, and of the type of the list",
+    "(with)": "which identities can be merged: of one video and type, and not one with itself",
+    "(object)": "which object can be taken out of an identity: one of several that are in it",
     "Not a valid string. (token)": "a session begins by a token, or by a name and a password: not by both",
     "Invalid cursor.": "a cursor of another list",
     "No detector for": "what is installed",

@@ -11,12 +11,14 @@ let server;
 let browser;
 let street;
 let face;
+let again;
 
 before(async () => {
   server = await Server.start();
   // Nothing listens at the router: its deliveries wait.
   street = await server.processed('A street', STREET, ['body', 'car'], 'http://127.0.0.1:9/frame');
   face = await server.processed('A face that speaks', FACE, ['face']);
+  again = await server.processed('The same face', FACE, ['face']);
   browser = await Browser.start(server);
 });
 
@@ -90,6 +92,65 @@ test('a dropped recording is uploaded, processed and shown without a reload', as
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
   await row.waitFor({ state: 'detached' });
   assert.deepEqual(page.problems, []);
+});
+
+/** A page with a file for its dialog, and the file's row once it is added. */
+async function uploading(name) {
+  const page = await browser.open();
+  await page.getByRole('button', { name: 'Add videos' }).click();
+  const file = { name, mimeType: 'video/mp4', buffer: await readFile(FACE) };
+  await page.locator('input[type=file][multiple]').first().setInputFiles(file);
+  const start = () => page.getByRole('dialog').getByRole('button', { name: 'Add and start' }).click();
+  const row = page.locator('.row', { hasText: name.replace('.mp4', '') }).first();
+  const remove = async () => {
+    await row.getByRole('button', { name: /^Delete/ }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await row.waitFor({ state: 'detached' });
+  };
+  return { page, row, start, remove, size: file.buffer.length };
+}
+
+test('an upload whose connection breaks goes on by itself where it was', async () => {
+  const { page, row, start, remove, size } = await uploading('broken.mp4');
+  const half = Math.floor(size / 2);
+  const offsets = [];
+  await page.route('**/uploads/*/', async (route) => {
+    const request = route.request();
+    if (request.method() !== 'PATCH') return route.continue();
+    offsets.push(Number(request.headers()['upload-offset']));
+    if (offsets.length > 1) return route.continue();
+    // Half of the file arrives, and then the connection breaks.
+    const headers = { ...(await request.allHeaders()), authorization: `Token ${server.token}` };
+    for (const name of ['cookie', 'content-length', 'host', 'origin']) delete headers[name];
+    const body = (await readFile(FACE)).subarray(0, half);
+    const answer = await fetch(request.url(), { method: 'PATCH', headers, body });
+    assert.equal(answer.status, 204);
+    return route.abort('connectionreset');
+  });
+  await start();
+  await row.getByText('Done', { exact: true }).waitFor({ timeout: 300_000 });
+  assert.deepEqual(offsets, [0, half]);
+  await remove();
+});
+
+test('an upload is paused and resumed', async () => {
+  const { page, row, start, remove } = await uploading('paused.mp4');
+  let held = 0;
+  await page.route('**/uploads/*/', (route) => {
+    if (route.request().method() !== 'PATCH') return route.continue();
+    // Nothing answers, as on a slow line.
+    held++;
+  });
+  await start();
+  await row.getByText(/^Uploading/).waitFor();
+  await row.getByRole('button', { name: 'Pause', exact: true }).click();
+  await row.getByText(/^Paused/).waitFor();
+  assert.deepEqual(await violations(page), [], 'a paused upload');
+  assert.equal(held, 1);
+  await page.unroute('**/uploads/*/');
+  await row.getByRole('button', { name: 'Resume' }).click();
+  await row.getByText('Done', { exact: true }).waitFor({ timeout: 300_000 });
+  await remove();
 });
 
 test('a video shows boxes over its picture, and cards that lead to their second', async () => {
@@ -192,6 +253,81 @@ test('people are cards with all their appearances', async () => {
   await page.locator('.hit').first().waitFor();
   await page.getByRole('link', { name: 'Open the video' }).click();
   await page.locator('.stage').waitFor();
+  assert.deepEqual(page.problems, []);
+});
+
+test('an identity is named, merged and taken apart, and each is undone in one click', async () => {
+  const page = await browser.open(`#/people?type=car&video=${street}`);
+  await page.locator('.identity').first().waitFor();
+  const before = await page.locator('.identity').count();
+  assert.ok(before > 1, 'one vehicle only');
+  await page.locator('.identity').first().focus();
+  await page.keyboard.press('Enter');
+  await page.locator('.hit').first().waitFor();
+  const seen = await page.locator('.hit').count();
+
+  await page.getByRole('button', { name: 'Give a name' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('textbox', { name: 'Name' }).fill('The red van');
+  assert.deepEqual(await violations(page), [], 'a name being edited');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'The red van', level: 1 }).waitFor();
+
+  await page.getByRole('button', { name: 'Merge with…' }).click();
+  await page.getByRole('dialog').locator('.identity').first().waitFor();
+  assert.deepEqual(await violations(page), [], 'merging');
+  await page.getByRole('dialog').locator('.identity').first().click();
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await page.waitForFunction((n) => document.querySelectorAll('.hit').length > n, seen);
+  await page.getByRole('heading', { name: 'The red van', level: 1 }).waitFor();
+
+  const merged = await page.locator('.hit').count();
+  await page
+    .getByRole('button', { name: /take it out$/ })
+    .first()
+    .click();
+  await page.waitForFunction((n) => document.querySelectorAll('.hit').length < n, merged);
+  await page.locator('.corrections li').nth(2).waitFor();
+  assert.deepEqual(await violations(page), [], 'corrected');
+
+  await page.locator('.notice').getByRole('button', { name: 'Undo' }).last().click();
+  await page.waitForFunction((n) => document.querySelectorAll('.hit').length === n, merged);
+  await page.goto(`${server.url}/ui/#/people?type=car&video=${street}`);
+  await page.locator('.identity strong', { hasText: 'The red van' }).waitFor();
+  assert.equal(await page.locator('.identity').count(), before - 1);
+  for (const left of [2, 1]) {
+    assert.equal(await page.locator('.corrections li').count(), left);
+    await page.locator('.corrections').getByRole('button', { name: /^Undo/ }).first().click();
+    await page
+      .locator('.corrections li')
+      .nth(left - 1)
+      .waitFor({ state: 'detached' });
+  }
+  await page.waitForFunction((n) => document.querySelectorAll('.identity').length === n, before);
+  assert.equal(await page.getByText('The red van').count(), 0);
+  assert.deepEqual(page.problems, []);
+});
+
+test('a name is known in other videos', async () => {
+  const page = await browser.open(`#/people?type=face&video=${face}`);
+  await page.locator('.identity').first().click();
+  await page.getByRole('button', { name: 'Give a name' }).click();
+  await page.getByRole('textbox', { name: 'Name' }).fill('Karl');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('heading', { name: 'Karl', level: 1 }).waitFor();
+  const elsewhere = page.getByRole('region', { name: 'In other videos' });
+  await elsewhere.locator('.identity', { hasText: 'The same face' }).first().click();
+  await page.getByText(/^Looks like Karl in A face that speaks/).waitFor();
+  assert.deepEqual(await violations(page), [], 'a guess');
+  await page.getByRole('button', { name: 'Name Karl' }).click();
+  await page.getByRole('heading', { name: 'Karl', level: 1 }).waitFor();
+  await page.getByRole('link', { name: 'Back to all' }).click();
+  const named = page.getByRole('region', { name: 'With a name' });
+  await named.locator('.identity', { hasText: 'Karl' }).getByText('In 2 videos').waitFor();
+  assert.equal(await named.locator('.identity').count(), 1);
+  assert.deepEqual(await violations(page), [], 'names');
+  for (const video of [face, again]) await server.api('DELETE', `/videos/${video}/corrections/1/`);
+  await named.waitFor({ state: 'detached' });
   assert.deepEqual(page.problems, []);
 });
 

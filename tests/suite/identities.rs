@@ -1,7 +1,8 @@
 //! Covers: identities and search. A man who leaves and comes back is one identity of two tracks,
 //! and a picture of him finds both. Identities belong to the job: another job of the video finds
 //! the same, and deleting the video deletes them; a restart and a lost index change nothing.
-//! Detections of a picture, and events, find similar events.
+//! Detections of a picture, and events, find similar events. Corrections of identities outlive a
+//! kill, a lost index and another job, and names are known in other videos.
 
 use std::path::{Path, PathBuf};
 
@@ -101,11 +102,29 @@ async fn a_man_who_returns_is_counted_once() {
     assert!(server.objects(id).await.iter().all(|o| o["cluster"] == man["id"]));
     assert_eq!(clusters(&server, id, "?type=car").await, Vec::<Value>::new());
 
+    // Whatever is corrected is found again in the objects of the next job.
+    let path = format!("/clusters/{}/", man["id"].as_str().unwrap());
+    let (named, _) = server.send(Method::PATCH, &path, json!({"name": "Karl"}).to_string()).await;
+    let (taken, rest) =
+        server.send(Method::POST, &format!("{path}take-out/"), json!({"object": members[0]["id"]}).to_string()).await;
+    assert_eq!((named, taken), (StatusCode::OK, StatusCode::OK), "{rest:#}");
+    let shown = |found: &[Value]| found.iter().map(|c| json!([c["size"], c["name"]])).collect::<Vec<_>>();
+    let corrected = [json!([1, null]), json!([1, "Karl"])];
+    assert_eq!(shown(&clusters(&server, id, "").await), corrected);
+
     server.process(id).await;
     let again = server.finished(id).await;
     assert_eq!((&again["face_count"], &again["face_cluster_count"]), (&json!(2), &json!(1)));
+    assert_eq!(shown(&clusters(&server, id, "").await), corrected, "in the second job, too");
+    let corrections = server.get(&format!("/videos/{id}/corrections/")).await["results"].clone();
+    for correction in corrections.as_array().unwrap() {
+        assert_eq!(correction["state"], "applied", "{corrections:#}");
+        assert!(correction["objects"][0].as_str().unwrap().starts_with(&format!("{id}-2-")), "{corrections:#}");
+    }
+    let undo = format!("/videos/{id}/corrections/{}/", corrections[1]["id"]);
+    assert_eq!(server.status(Method::DELETE, &undo).await, StatusCode::NO_CONTENT);
     let second = clusters(&server, id, "?type=face").await;
-    assert_eq!((second.len(), &second[0]["size"]), (1, &json!(2)));
+    assert_eq!(shown(&second), [json!([2, "Karl"])]);
     let status = async |path: &str| server.status(Method::GET, path).await;
     assert_eq!(
         status(&format!("/clusters/{}/objects/", man["id"].as_str().unwrap())).await,
@@ -125,6 +144,12 @@ async fn a_man_who_returns_is_counted_once() {
     for path in ["/clusters/x/objects/", "/clusters/9-1-face-1-0/objects/"] {
         assert_eq!(status(path).await, StatusCode::NOT_FOUND, "{path}");
     }
+}
+
+/// The identity of a video that has most objects.
+async fn most_seen(server: &Server, id: u64) -> Value {
+    let found = server.get(&format!("/clusters/faces/?video_archive={id}")).await["results"].clone();
+    found.as_array().unwrap().iter().max_by_key(|c| c["size"].as_u64()).unwrap().clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,6 +188,18 @@ async fn a_picture_of_a_man_finds_his_objects() {
     assert_eq!((&events[0].0, events[0].1), (&found[0].0, 1.0), "it looks like itself: {events:?}");
     assert!(events.len() > 1, "{events:?}");
 
+    // A name is known wherever somebody looks like the one who has it.
+    let man = most_seen(&server, twice).await;
+    let (status, man) =
+        server.send(Method::PATCH, &format!("/clusters/{}/", man["id"].as_str().unwrap()), r#"{"name": "Karl"}"#).await;
+    assert_eq!((status, &man["name"]), (StatusCode::OK, &json!("Karl")), "{man:#}");
+    let known = json!([null, "Karl", man["id"]]);
+    let named = async |server: &Server| {
+        let found = most_seen(server, once).await;
+        json!([found["name"], found["named_alike"]["name"], found["named_alike"]["cluster"]])
+    };
+    assert_eq!(named(&server).await, known);
+
     // Objects stay when the file is deleted, and so do their embeddings.
     server.request(Method::DELETE, &format!("/videos/{twice}/file/")).send().await.unwrap().error_for_status().unwrap();
     assert!(server.terminate().success());
@@ -175,6 +212,7 @@ async fn a_picture_of_a_man_finds_his_objects() {
     std::fs::remove_dir_all(data.join("index")).unwrap();
     let server = Server::start(&data);
     assert_eq!(search(&server, "/search/?threshold=0.4", &him).await, found, "without the index");
+    assert_eq!(named(&server).await, known, "without the index");
 
     server.process(once).await;
     server.finished(once).await;

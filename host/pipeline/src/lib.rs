@@ -34,6 +34,7 @@ mod job;
 mod job_spec;
 mod kept_detections;
 mod motion;
+mod named;
 mod outbox;
 mod pace;
 mod pictures;
@@ -55,6 +56,7 @@ pub use engine::{
     PluginMetrics, Running, Subscription,
 };
 pub use identity::{Point, agglomerate};
+pub use named::NamedAlike;
 pub use outbox::{Attempts, Deliveries, OutboxConfig, PictureUrls, RouterToken, SigningSecret};
 pub use progress::Work;
 pub use quality::quality_in;

@@ -290,7 +290,7 @@ fn decode(picture: Arc<[u8]>) -> Result<Frame> {
     frame.map_err(unreadable)?.ok_or_else(|| Error::bad_param(BODY, "This is no picture that can be read."))
 }
 
-fn similarity(distance: f32, same: f32) -> f32 {
+pub(crate) fn similarity(distance: f32, same: f32) -> f32 {
     (-(distance / same).powi(2)).exp2()
 }
 

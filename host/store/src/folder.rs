@@ -8,6 +8,7 @@
 //!               source.part-*         an upload in progress
 //!               source.next           the record that takes effect with a new source
 //!               screenshot.jpg
+//!               corrections.json      users' corrections of its identities, of all jobs
 //!               jobs/2/plan.json      the job spec
 //!                      detections.log
 //!                      objects.log
@@ -88,6 +89,10 @@ impl Folder {
 
     pub(crate) fn screenshot(&self, id: VideoId) -> PathBuf {
         self.video(id).join("screenshot.jpg")
+    }
+
+    pub(crate) fn corrections(&self, id: VideoId) -> PathBuf {
+        self.video(id).join("corrections.json")
     }
 
     pub(crate) fn jobs(&self, id: VideoId) -> PathBuf {

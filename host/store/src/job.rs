@@ -17,6 +17,7 @@ use tracing::error;
 
 use crate::{
     codec::{encode, encode_extended, encode_file, parse, to_json},
+    corrections::{Change, Corrected},
     delivery::Delivery,
     detections::{DetectionReader, DetectionWriter, LogHeader, ResumePoint},
     error::Result,
@@ -255,8 +256,8 @@ impl Job {
             .change(|index| embeddings.iter().try_for_each(|embedding| index.objects.put_embedding(embedding)))
     }
 
-    /// Stores the identities among the objects, durably, in place of earlier ones. Does nothing if
-    /// the job is no longer its video's current one.
+    /// Stores the identities among the objects, durably, in place of earlier ones, and applies the
+    /// video's corrections to them. Does nothing if the job is no longer its video's current one.
     ///
     /// # Errors
     /// `Io`, also where the disk is full; `Damaged` where the video's record cannot be read.
@@ -264,7 +265,28 @@ impl Job {
         let archive = &self.0.archive;
         archive.if_current(self.0.id, || {
             archive.folder.disk().replace(&self.file(CLUSTERS), &encode_file(&json!({ "clusters": clusters })))?;
-            archive.index.change(|index| index.objects.put_clusters(clusters))
+            let corrections = archive.readable_corrections(self.0.id.video);
+            let corrected = Corrected::new(clusters.to_vec(), &corrections.made);
+            archive.index.change(|index| index.objects.put_identities(self.0.id.video, &corrected.groups))
+        })
+    }
+
+    /// Has the corrections of the video speak of objects of this job, durably: `refit` returns the
+    /// same change with other objects, or with those that it had where none of this job is meant.
+    /// Does nothing once the job is not its video's current one, nor where the corrections cannot
+    /// be read, which is logged.
+    ///
+    /// # Errors
+    /// `Io`, also of a full disk.
+    pub fn refit_corrections(&self, refit: impl Fn(&Change) -> Change) -> Result<()> {
+        let archive = &self.0.archive;
+        archive.if_current(self.0.id, || {
+            let mut corrections = archive.readable_corrections(self.0.id.video);
+            if corrections.made.is_empty() {
+                return Ok(());
+            }
+            corrections.made.iter_mut().for_each(|correction| correction.change = refit(&correction.change));
+            archive.write_corrections(self.0.id, &corrections)
         })
     }
 

@@ -15,7 +15,8 @@
 //!
 //! ```text
 //! check, backup                    consistency check; copy of an archive in use
-//! source, identities, lists        uploads; similarity search; pages
+//! correcting                       changes of the corrections of identities
+//! source, identities, lists        uploads; identities and similarity search; pages
 //! archive                          videos, their jobs, the queue
 //! tokens, audit, imports           access tokens; audit log; imported files
 //! opening, format                  opening an archive; migration
@@ -25,6 +26,7 @@
 //! recovery                         after a crash: repair, rebuilding of the index
 //! index                            the trees that answer queries
 //! stored, job_seal                 a job, read only; digests of its files
+//! corrections                      identities, from clusters and corrections
 //! job_files, detections, tracks    contents of a job's files
 //! objects, query, delivery         types of arguments and results
 //! observer                         callback for writes
@@ -42,6 +44,8 @@ mod backup;
 mod check;
 mod clean_mark;
 mod codec;
+mod correcting;
+mod corrections;
 mod delivery;
 mod detections;
 mod disk;
@@ -78,10 +82,13 @@ pub use archive::Archive;
 pub use audit::AuditLog;
 pub use backup::{BackupSummary, backup};
 pub use check::{CheckSummary, Finding, check};
+pub use correcting::ListedCorrection;
+pub use corrections::{Change, Correction, Identity, Reference};
 pub use delivery::{Delivery, DeliveryState};
 pub use detections::{DetectionReader, DetectionRecord, DetectionWriter, Gap, LogHeader, ResumePoint};
 pub use disk::{Backend, BackendFile, LocalDisk};
 pub use error::StoreError;
+pub use identities::{IdentityQuery, NamedIdentity};
 pub use imports::{ImportList, ImportedFile};
 pub use index::SimilarityQuery;
 pub use job::Job;

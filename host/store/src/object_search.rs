@@ -4,7 +4,7 @@
 //! which is read from the log of its job: the cost of a page grows with the number of objects
 //! between its matches.
 
-use std::{collections::BTreeSet, iter};
+use std::collections::BTreeSet;
 
 use ocellus_core::{JobId, ObjectRecord, ObjectType, VideoId};
 
@@ -88,20 +88,7 @@ impl<'a> Walk<'a> {
         descending: bool,
         wanted: &'a dyn Fn(&ObjectRecord) -> bool,
     ) -> Self {
-        let first = from.and_then(video_of);
-        let videos: Box<dyn Iterator<Item = Result<VideoId>>> = match &query.videos {
-            Some(videos) => {
-                let ahead = move |id: &&VideoId| first.is_none_or(|f| if descending { **id <= f } else { **id >= f });
-                let ids: Box<dyn Iterator<Item = &VideoId>> =
-                    if descending { Box::new(videos.iter().rev()) } else { Box::new(videos.iter()) };
-                Box::new(ids.filter(ahead).map(|id| Ok(*id)))
-            }
-            None => {
-                let next = move |after: Option<VideoId>| index.objects.video_beside(after, descending).transpose();
-                let begin = first.map_or_else(|| next(None), |id| Some(Ok(id)));
-                Box::new(iter::successors(begin, move |last| next(Some(*last.as_ref().ok()?))))
-            }
-        };
+        let videos = index.objects.videos_from(query.videos.as_ref(), from.and_then(video_of), descending);
         Self {
             archive,
             index,

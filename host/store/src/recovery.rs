@@ -8,6 +8,7 @@ use tracing::error;
 
 use crate::{
     codec::{FileDigest, decode_file},
+    corrections::{Corrected, Corrections},
     delivery::Delivery,
     disk::Disk,
     error::{At, Result, StoreError},
@@ -135,7 +136,9 @@ pub(crate) fn clear_other_jobs(folder: &Folder, current: JobId) -> Result<()> {
 /// An error other than damage; everything that can be read is in the index nevertheless.
 pub(crate) fn index_job(folder: &Folder, index: &Index, job: JobId) -> Result<()> {
     let mut unread = None;
-    index.objects.put_clusters(&or_default(job_files::clusters(folder, job), &mut unread).unwrap_or_default())?;
+    let clusters = or_default(job_files::clusters(folder, job), &mut unread).unwrap_or_default();
+    let corrections = or_default(Corrections::read(folder, job.video), &mut unread);
+    index.objects.put_identities(job.video, &Corrected::new(clusters, &corrections.made).groups)?;
     index_embeddings(folder, index, job, &mut unread)?;
     let mut deliveries = or_default(job_files::last_deliveries(folder, job), &mut unread);
     // Where the spec cannot be read, a logged delivery shows that there is a router.

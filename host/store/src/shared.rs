@@ -18,10 +18,12 @@ use tracing::error;
 use crate::{
     clean_mark::CleanMark,
     codec::encode_file,
+    corrections::{Corrected, Corrections},
     error::{Result, StoreError},
     failover::FailoverIndex,
     folder::Folder,
     ids::IdAllocator,
+    job_files,
     observer::Observer,
     upload_writers::Writers,
 };
@@ -100,6 +102,33 @@ impl Shared {
             }
             read => read,
         }
+    }
+
+    /// The corrections of a video; none where they cannot be read, which is logged once.
+    pub(crate) fn readable_corrections(&self, id: VideoId) -> Corrections {
+        Corrections::read(&self.folder, id).unwrap_or_else(|error| {
+            self.log_once(&self.folder.corrections(id), &error);
+            Corrections::default()
+        })
+    }
+
+    /// The identities of a job; without corrections where these cannot be read, which is logged.
+    pub(crate) fn corrected(&self, job: JobId) -> Result<Corrected> {
+        let clusters = job_files::clusters(&self.folder, job)?.unwrap_or_default();
+        Ok(Corrected::new(clusters, &self.readable_corrections(job.video).made))
+    }
+
+    /// Writes the corrections of a video and updates the index. `job`: its current one. Callers hold
+    /// the lock of the video.
+    pub(crate) fn write_corrections(&self, job: JobId, corrections: &Corrections) -> Result<()> {
+        let written = corrections.write(&self.folder, job.video);
+        if written.is_err() {
+            // The file may be in place without being durable: the index follows what readers see.
+            self.index.mark_dirty();
+        }
+        let corrected = self.corrected(job)?;
+        self.index.change(|index| index.objects.put_identities(job.video, &corrected.groups))?;
+        written
     }
 
     /// Logs why a file cannot be read, once for each file.

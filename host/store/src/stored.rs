@@ -97,7 +97,8 @@ impl StoredJob {
         job_files::embeddings(&self.folder, self.id())?.collect()
     }
 
-    /// The identities among the objects, in order of their ids; none before the job's end.
+    /// The identities among the objects as the job found them, without corrections, in order of
+    /// their ids; none before the job's end.
     ///
     /// # Errors
     /// `Damaged` where `clusters.json` cannot be read.

@@ -66,7 +66,9 @@ fn finished(archive: &Archive) -> VideoId {
     }
     let ids: Vec<_> = tracks.map(|track| id_of(job.id(), track)).collect();
     let cluster = Cluster { id: ids[0].clone(), best: ids[0].clone(), objects: ids, first_time: 0.1, last_time: 0.1 };
-    job.save_clusters(&[cluster]).unwrap();
+    job.save_clusters(std::slice::from_ref(&cluster)).unwrap();
+    archive.name_cluster(&cluster.id, Some("Anna")).unwrap();
+    archive.take_out(&cluster.id, &id_of(job.id(), 3)).unwrap();
     archive
         .update(video, |v| {
             (v.status, v.finished, v.processing_start_date) = (VideoStatus::Completed, true, v.queued_date);

@@ -15,7 +15,9 @@ use std::fs;
 
 use common::{new_object, new_video, open};
 use ocellus_core::{Cluster, JobId, ObjectId, ObjectRecord, ObjectType, TrackId, VideoId};
-use ocellus_store::{Archive, Cursor, Embedding, Finding, ObjectQuery, Page, Picture, SimilarityQuery, check};
+use ocellus_store::{
+    Archive, Cursor, Embedding, Finding, Identity, ObjectQuery, Page, Picture, SimilarityQuery, check,
+};
 use serde_json::json;
 
 fn object(video: VideoId, track: u64) -> ObjectId {
@@ -101,13 +103,14 @@ fn identities_and_their_objects_are_listed_in_pages() {
     };
     job.save_clusters(&[cluster(1), cluster(2), cluster(3)]).unwrap();
 
+    let identity = |n| Identity { cluster: cluster(n), name: None, corrections: vec![] };
     let query = |types: Vec<ObjectType>, cursor| ObjectQuery { types, limit: 2, cursor };
     let first = archive.clusters(video, &query(vec![ObjectType::face()], None)).unwrap();
-    assert_eq!((first.items, first.prev), (vec![cluster(1), cluster(2)], None));
+    assert_eq!((first.items, first.prev), (vec![identity(1), identity(2)], None));
     let second = archive.clusters(video, &query(vec![], first.next)).unwrap();
-    assert_eq!((second.items, second.next), (vec![cluster(3)], None));
+    assert_eq!((second.items, second.next), (vec![identity(3)], None));
     let back = archive.clusters(video, &query(vec![], second.prev)).unwrap();
-    assert_eq!((back.items, back.prev), (vec![cluster(1), cluster(2)], None));
+    assert_eq!((back.items, back.prev), (vec![identity(1), identity(2)], None));
     assert!(archive.clusters(video, &query(vec![ObjectType::car()], None)).unwrap().items.is_empty());
 
     let ids = |page: Page<ObjectRecord>| page.items.into_iter().map(|o| o.id).collect::<Vec<_>>();

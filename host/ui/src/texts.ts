@@ -1,6 +1,7 @@
 /** All texts of the page, in English. A text with a number in it is a function of it. */
 
-const s = (n: number, one: string, many: string) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
+import { PEOPLE } from './texts-people';
+import { counted as s } from './lib/counted';
 
 const types: Record<string, { one: string; many: string; title: string }> = {
   face: { one: 'face', many: 'faces', title: 'Faces' },
@@ -147,8 +148,10 @@ curl -X POST "$U/videos/$ID/process/" -H "$H"`,
     waiting: 'Waiting to be uploaded',
     sending: (sent: string, all: string, left: string | null) =>
       `Uploading · ${sent} of ${all}` + (left ? ` · ${left} left` : ''),
-    interrupted: 'The upload was interrupted.',
-    cancelled: 'The upload was cancelled.',
+    paused: (sent: string, all: string) => `Paused · ${sent} of ${all}`,
+    broken: (sent: string, all: string) => `Connection lost · ${sent} of ${all} · goes on by itself`,
+    pause: 'Pause',
+    resume: 'Resume',
   },
   add: {
     title: 'Add videos',
@@ -254,26 +257,7 @@ curl -X POST "$U/videos/$ID/process/" -H "$H"`,
     nothing: 'No video holds anything to compare with yet.',
     itself: 'this one',
   },
-  people: {
-    title: 'People and things',
-    sub: 'Each card is one person or thing, as far as the pictures tell.',
-    inVideo: (name: string) => `In ${name}`,
-    allVideos: 'All videos',
-    all: (n: number) => `All ${n}`,
-    older: 'Older videos',
-    types: 'Type',
-    loading: 'Reading who was there…',
-    none: (type: string) => `No ${type} yet`,
-    noneText: 'Identities are made when a video has been processed.',
-    appearances: (n: number) => (n === 1 ? 'Seen once' : `Seen ${n} times`),
-    appearancesLabel: 'Appearances',
-    one: (type: string) => `One ${type === 'car' ? 'vehicle' : 'person'}`,
-    oneSub: (n: number, more: boolean, name: string) =>
-      `Seen ${more ? 'more than ' : ''}${s(n, 'time', 'times')} in ${name}`,
-    toList: 'Back to all',
-    toVideo: 'Open the video',
-    where: 'Where else?',
-  },
+  people: PEOPLE,
   pick: { none: 'No video has been processed yet.' },
   tune: {
     title: (name: string) => `Tune: ${name}`,

@@ -6,6 +6,7 @@ pub(crate) mod events;
 mod export;
 pub(crate) mod filter;
 pub(crate) mod list;
+mod looks_like;
 mod matching;
 pub(crate) mod picture;
 pub(crate) mod search;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{ApiConfig, openapi, query::whole_number};
 
-const MAX_NAME_CHARS: usize = 256;
+pub(crate) const MAX_NAME_CHARS: usize = 256;
 /// Longer than any that clients use; each is in memory with its record.
 const MAX_URL_CHARS: usize = 2048;
 
@@ -215,7 +215,8 @@ fn key(sent: &Map<String, Value>, name: &str, known: &[i64]) -> Result<Option<Op
     }
 }
 
-fn text(sent: &Map<String, Value>, name: &str, most: usize) -> Result<Option<Option<String>>> {
+/// A text, or null; `None` where it is not sent.
+pub(crate) fn text(sent: &Map<String, Value>, name: &str, most: usize) -> Result<Option<Option<String>>> {
     let refuse = |why: &str| Err(Error::bad_param(name, why));
     match sent.get(name) {
         None => Ok(None),

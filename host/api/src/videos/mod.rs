@@ -6,7 +6,7 @@ pub(crate) mod create;
 pub(crate) mod defaults;
 pub(crate) mod delete;
 pub(crate) mod delete_file;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod filter;
 pub(crate) mod frame;
 mod health_status;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::server::{Server, TOKEN};
 
-const GUARDED: [(&str, &str); 44] = [
+const GUARDED: [(&str, &str); 50] = [
     ("GET", "/videos/"),
     ("POST", "/videos/"),
     ("GET", "/videos/count/"),
@@ -30,6 +30,12 @@ const GUARDED: [(&str, &str); 44] = [
     ("GET", "/videos/1/decisions/"),
     ("GET", "/videos/1/clusters/"),
     ("GET", "/clusters/1-1-face-1-0/objects/"),
+    ("GET", "/clusters/1-1-face-1-0/"),
+    ("PATCH", "/clusters/1-1-face-1-0/"),
+    ("POST", "/clusters/1-1-face-1-0/merge/"),
+    ("POST", "/clusters/1-1-face-1-0/take-out/"),
+    ("GET", "/videos/1/corrections/"),
+    ("DELETE", "/videos/1/corrections/1/"),
     ("POST", "/detect"),
     ("POST", "/detect/"),
     ("POST", "/search/"),

@@ -14,6 +14,7 @@ mod access;
 mod alike;
 mod browser;
 mod changing;
+mod clusters;
 mod conformance;
 mod deliveries;
 mod events;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ocellus_core::{Error, ErrorKind, ObjectRecord, ObjectType, Result, VideoId};
 use ocellus_media::Interrupt;
+use ocellus_store::Identity;
 use serde_json::Value;
 
 use super::{
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::{
     analysis::Decision,
+    named::{self, NamedAlike},
     replay::{self, DecisionQuery, Diff, Replay},
     screenshot::{self, ScreenshotQuery},
     search::{self, AlikeQuery, LOOKS_LIKE, LooksLike, PictureDetection, Reference, Search, SearchQuery},
@@ -135,6 +137,15 @@ impl Engine {
             found = search => found,
             () = self.0.closing.cancelled() => Err(stopping()),
         }
+    }
+
+    /// For each identity without a name, the one with a name in another video that looks most like
+    /// it, if they count as one. Reads an embedding of each, and of all with a name.
+    ///
+    /// # Errors
+    /// `Internal` where the index fails.
+    pub async fn named_alike(&self, identities: Vec<Identity>) -> Result<Vec<(Identity, Option<NamedAlike>)>> {
+        self.blocking(move |inner| named::alike(&inner.archive, &inner.embedders, identities)).await
     }
 
     /// Replays the log of a video's last job with other settings or plugins, and compares the

@@ -1,6 +1,10 @@
 //! Run of a job: from the queue to its final state.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use ocellus_core::{CpuLaps, Error, JobId, ObjectType, Result, Stage, VideoRecord, VideoStatus};
 use ocellus_media::Input;
@@ -247,6 +251,13 @@ impl Inner {
         let stored = self.archive.stored_job(id.video)?;
         let clusters = identity::clusters(&stored, &self.embedders)?;
         if let Some(job) = self.archive.job(id)? {
+            // Damaged corrections do not end a job: they are as none.
+            if self.archive.corrections(id.video).is_ok_and(|corrections| !corrections.is_empty()) {
+                let mut embeddings = stored.embeddings()?;
+                let clustered: HashSet<_> = clusters.iter().flat_map(|cluster| &cluster.objects).collect();
+                embeddings.retain(|embedding| clustered.contains(&embedding.object));
+                job.refit_corrections(|change| identity::refit(change, &embeddings, &self.embedders))?;
+            }
             job.save_clusters(&clusters)?;
         }
         let mut counts = BTreeMap::new();

@@ -7,6 +7,7 @@
 mod agglomerate;
 #[cfg(test)]
 pub(crate) mod mean_colour;
+mod refit;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,7 +17,7 @@ use ocellus_core::{
 };
 use ocellus_detect::{Embedder, Embedders};
 use ocellus_media::Frame;
-use ocellus_store::{Embedding, StoredJob};
+use ocellus_store::{Change, Embedding, StoredJob};
 
 pub use self::agglomerate::{Point, agglomerate};
 use crate::{align, analysis::Sample, appearance::appearance};
@@ -68,6 +69,16 @@ impl<'a> Crop<'a> {
 /// as one identity.
 pub(crate) fn measure<'a>(embedders: &'a Embedders, object_type: &ObjectType) -> (&'a str, f32) {
     embedders.for_type(object_type).map_or((APPEARANCE, APPEARANCE_SAME), |e| (e.id(), e.same()))
+}
+
+/// A correction that speaks of objects of a job, those of `embeddings`, as far as some of these
+/// look like those that it spoke of.
+pub(crate) fn refit(change: &Change, embeddings: &[Embedding], embedders: &Embedders) -> Change {
+    refit::fit(change, embeddings, |reference| {
+        let (embedder, same) = measure(embedders, &reference.object.object_type);
+        // Others cannot be compared.
+        if embedder == reference.embedder { same } else { 0.0 }
+    })
 }
 
 /// The embedding of each crop, by the [`measure`] of its type; `None` where it has no input. Crops
@@ -185,21 +196,10 @@ fn identities(mut members: Vec<(ObjectRecord, Embedding)>, same: f32) -> Vec<Clu
     let groups = agglomerate(&points, same);
     groups
         .iter()
-        .filter_map(|group| cluster(&group.iter().filter_map(|n| members.get(*n)).map(|(o, _)| o).collect::<Vec<_>>()))
+        .filter_map(|group| {
+            Cluster::of(&group.iter().filter_map(|n| members.get(*n)).map(|(o, _)| o).collect::<Vec<_>>())
+        })
         .collect()
-}
-
-fn cluster(objects: &[&ObjectRecord]) -> Option<Cluster> {
-    let best = objects.iter().max_by(|a, b| a.best.quality.total_cmp(&b.best.quality).then_with(|| b.id.cmp(&a.id)))?;
-    let first_time = objects.iter().map(|o| o.first.time).fold(f64::INFINITY, f64::min);
-    let last_time = objects.iter().map(|o| o.last.time).fold(0.0, f64::max);
-    Some(Cluster {
-        id: objects.first()?.id.clone(),
-        best: best.id.clone(),
-        objects: objects.iter().map(|o| o.id.clone()).collect(),
-        first_time,
-        last_time,
-    })
 }
 
 #[cfg(test)]

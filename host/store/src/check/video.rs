@@ -1,11 +1,11 @@
-//! Check of a video: its record, source and screenshot.
+//! Check of a video: its record, source, screenshot and corrections.
 
 use std::{fs, io::ErrorKind};
 
 use ocellus_core::{VideoId, VideoRecord};
 
 use super::{job, report::Report};
-use crate::codec::FileDigest;
+use crate::{codec::FileDigest, corrections::Corrections};
 
 pub(super) fn check(report: &mut Report<'_>, video: VideoId) {
     report.summary.videos += 1;
@@ -20,6 +20,7 @@ pub(super) fn check(report: &mut Report<'_>, video: VideoId) {
     report.summary.files += 1;
     source(report, &record);
     screenshot(report, video);
+    corrections(report, video);
     if record.job > 0 {
         job::check(report, &record);
     }
@@ -53,6 +54,22 @@ fn screenshot(report: &mut Report<'_>, video: VideoId) {
             report.summary.files += 1;
             if !(bytes.starts_with(b"\xff\xd8") && bytes.ends_with(b"\xff\xd9")) {
                 report.damaged(&path, "it is not a complete JPEG");
+            }
+        }
+    }
+}
+
+fn corrections(report: &mut Report<'_>, video: VideoId) {
+    let path = report.folder.corrections(video);
+    if !path.exists() {
+        return;
+    }
+    match Corrections::read(report.folder, video) {
+        Err(error) => report.error(&path, &error),
+        Ok(corrections) => {
+            report.summary.files += 1;
+            if !corrections.made.iter().map(|c| c.number).chain([corrections.next]).is_sorted_by(|a, b| a < b) {
+                report.disagree(video, "the numbers of its corrections are not in order".into());
             }
         }
     }

@@ -5,21 +5,25 @@
 //! | `objects` | video id, number in the log | offset in `objects.log`, type |
 //! | `numbers` | object id | number in the log |
 //! | `clusters` | object id | id of its identity |
+//! | `identity_names` | id of an identity | its name, an object of it |
 //! | `vectors` | object id | place of its embedding in the [`VectorStore`] |
 
 use std::{
+    collections::BTreeSet,
+    iter,
     ops::Bound::{Excluded, Included, Unbounded},
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use ocellus_core::{Cluster, ObjectId, VideoId};
+use ocellus_core::{ObjectId, ObjectType, VideoId};
 
 use super::{
     keys::{object_key, objects_between},
-    tree::{Entries, Forest, Tree},
+    tree::{Entries, Entry, Forest, Tree},
     vectors::{SimilarityQuery, VectorStore},
 };
 use crate::{
+    corrections::Group,
     error::{Result, StoreError, unreadable_entry},
     objects::Embedding,
 };
@@ -28,6 +32,7 @@ pub(crate) struct ObjectTrees {
     objects: Tree,
     numbers: Tree,
     clusters: Tree,
+    identity_names: Tree,
     /// `None` in memory: then similarity search is unavailable.
     vectors: Option<VectorStore>,
     /// Bytes on disk of the embeddings that an index in memory leaves out.
@@ -40,14 +45,15 @@ impl ObjectTrees {
             objects: forest.tree("objects")?,
             numbers: forest.tree("numbers")?,
             clusters: forest.tree("clusters")?,
+            identity_names: forest.tree("identity_names")?,
             vectors,
             left_out: AtomicU64::new(0),
         })
     }
 
     /// All trees, except that of embeddings.
-    pub(super) fn trees(&self) -> [&Tree; 3] {
-        [&self.objects, &self.numbers, &self.clusters]
+    pub(super) fn trees(&self) -> [&Tree; 4] {
+        [&self.objects, &self.numbers, &self.clusters, &self.identity_names]
     }
 
     pub(super) fn vectors(&self) -> Option<&VectorStore> {
@@ -111,13 +117,64 @@ impl ObjectTrees {
         Ok(Some(VideoId(u64::from_be_bytes(*id))))
     }
 
-    /// Adds the identities among a job's objects.
-    pub(crate) fn put_clusters(&self, clusters: &[Cluster]) -> Result<()> {
-        let members = clusters.iter().flat_map(|c| c.objects.iter().map(|o| (o, &c.id)));
-        members.into_iter().try_for_each(|(object, cluster)| {
-            self.clusters.insert(object.to_string(), cluster.to_string().as_bytes())?;
-            Ok(())
-        })
+    /// These videos, or all that have objects, from `first` on in either direction.
+    pub(crate) fn videos_from<'a>(
+        &'a self,
+        videos: Option<&'a BTreeSet<VideoId>>,
+        first: Option<VideoId>,
+        descending: bool,
+    ) -> Box<dyn Iterator<Item = Result<VideoId>> + 'a> {
+        if let Some(videos) = videos {
+            let ahead = move |id: &&VideoId| first.is_none_or(|f| if descending { **id <= f } else { **id >= f });
+            let ids: Box<dyn Iterator<Item = &VideoId>> =
+                if descending { Box::new(videos.iter().rev()) } else { Box::new(videos.iter()) };
+            return Box::new(ids.filter(ahead).map(|id| Ok(*id)));
+        }
+        let next = move |after: Option<VideoId>| self.video_beside(after, descending).transpose();
+        let begin = first.map_or_else(|| next(None), |id| Some(Ok(id)));
+        Box::new(iter::successors(begin, move |last| next(Some(*last.as_ref().ok()?))))
+    }
+
+    /// Replaces the identities among the objects of a video's job.
+    pub(crate) fn put_identities(&self, video: VideoId, groups: &[Group]) -> Result<()> {
+        for key in self.identity_names.with_prefix(format!("{video}-").as_bytes()).keys() {
+            self.identity_names.remove(key?)?;
+        }
+        for group in groups {
+            let Some(first) = group.id() else { continue };
+            let id = first.to_string();
+            for object in &group.objects {
+                let object = object.to_string();
+                // A correction changes few of many objects.
+                if self.clusters.get(&object)?.as_deref() != Some(id.as_bytes()) {
+                    self.clusters.insert(object, id.as_bytes())?;
+                }
+            }
+            if let Some(name) = &group.name {
+                let object = group.cluster.as_ref().map_or(first, |cluster| &cluster.best);
+                let value = postcard::to_stdvec(&(name, object.to_string())).map_err(|_| unreadable_entry())?;
+                self.identity_names.insert(id, &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The identities of a type that have a name: their ids and names, and an object of each; by
+    /// their ids as texts. `None` for all types.
+    pub(crate) fn named(
+        &self,
+        object_type: Option<&ObjectType>,
+    ) -> impl Iterator<Item = Result<(ObjectId, String, ObjectId)>> {
+        let entry = move |item: Result<Entry>| -> Result<Option<_>> {
+            let (key, value) = item?;
+            let id: ObjectId = text_id(&key)?;
+            if object_type.is_some_and(|wanted| *wanted != id.object_type) {
+                return Ok(None);
+            }
+            let (name, object): (String, String) = postcard::from_bytes(&value).map_err(|_| unreadable_entry())?;
+            Ok(Some((id, name, text_id(object.as_bytes())?)))
+        };
+        self.identity_names.all().filter_map(move |item| entry(item).transpose())
     }
 
     /// The identity of an object.
@@ -158,13 +215,17 @@ impl ObjectTrees {
         for key in self.objects.with_prefix(&video.0.to_be_bytes()).keys() {
             self.objects.remove(key?)?;
         }
-        for tree in [&self.numbers, &self.clusters] {
+        for tree in [&self.numbers, &self.clusters, &self.identity_names] {
             for key in tree.with_prefix(format!("{video}-").as_bytes()).keys() {
                 tree.remove(key?)?;
             }
         }
         self.vectors.as_ref().map_or(Ok(()), |vectors| vectors.clear(video))
     }
+}
+
+fn text_id(bytes: &[u8]) -> Result<ObjectId> {
+    std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)
 }
 
 fn offset_and_type(value: &[u8]) -> Result<(u64, String)> {

@@ -8,8 +8,8 @@ use ocellus_core::{
     TrackId, VideoId, VideoRecord, VideoStatus,
 };
 use ocellus_store::{
-    Archive, Backend, Delivery, DeliveryQuery, DeliveryState, Embedding, ListQuery, LogHeader, NewObject, ObjectQuery,
-    Order, OrderKey, Picture, StoreError, VideoFilter,
+    Archive, Backend, Change, Delivery, DeliveryQuery, DeliveryState, Embedding, Identity, ListQuery, ListedCorrection,
+    LogHeader, NewObject, ObjectQuery, Order, OrderKey, Picture, Reference, StoreError, VideoFilter,
 };
 use serde_json::json;
 
@@ -46,7 +46,8 @@ pub(crate) struct VideoView {
     /// With their pictures.
     objects: Vec<(ObjectRecord, Vec<Vec<u8>>)>,
     deliveries: Vec<Delivery>,
-    clusters: Vec<Cluster>,
+    clusters: Vec<Identity>,
+    corrections: Vec<ListedCorrection>,
     frames: u64,
 }
 
@@ -77,6 +78,7 @@ fn video_view(archive: &Archive, record: VideoRecord) -> VideoView {
         objects: objects.into_iter().map(|o| (o.clone(), pictures(&o))).collect(),
         deliveries: archive.deliveries(id, &DeliveryQuery { states: vec![], limit: 1000, cursor: None }).unwrap().items,
         clusters: archive.clusters(id, &ObjectQuery { types: vec![], limit: 1000, cursor: None }).unwrap().items,
+        corrections: archive.corrections(id).unwrap(),
         frames,
         record,
     }
@@ -109,7 +111,7 @@ fn grows(before: &VideoView, between: &VideoView, after: &VideoView) -> bool {
     one_of(&|x, y| x.record == y.record)
         && one_of(&|x, y| x.source == y.source && x.spec == y.spec)
         && one_of(&|x, y| x.screenshot == y.screenshot || x.screenshot.is_none())
-        && one_of(&|x, y| x.clusters == y.clusters)
+        && one_of(&|x, y| x.clusters == y.clusters && x.corrections == y.corrections)
         && between.objects.starts_with(&before.objects)
         && after.objects.starts_with(&between.objects)
         && (before.frames..=after.frames).contains(&between.frames)
@@ -237,6 +239,7 @@ pub(crate) fn begin(archive: &Archive) -> Result {
     job.record_delivery(&recorded(id, 1, DeliveryState::Posted))?;
     job.save_clusters(&clusters(id))?;
     status(archive, DONE, VideoStatus::Completed, true, 2)?;
+    archive.take_out(&object(id, 1).record.id, &object(id, 2).record.id)?;
 
     upload(archive, RUNNING, b"another recording")?;
     let job = archive.start_job(RUNNING, &spec())?;
@@ -295,6 +298,32 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         let job = job_of(a, RUNNING)?;
         job.save_clusters(&clusters(job.id()))?;
         status(a, RUNNING, VideoStatus::Interrupted, true, 1)
+    }),
+    operation("name an identity", |a| {
+        let id = object(a.stored_job(DONE)?.id(), 1).record.id;
+        a.name_cluster(&id, Some("Anna")).map(|_| ())
+    }),
+    Operation {
+        name: "merge two identities",
+        run: |a| {
+            let id = |track| object(JobId { video: DONE, number: 1 }, track).record.id;
+            a.merge_clusters(&id(2), &id(1)).map(|_| ())
+        },
+        repeatable: false,
+    },
+    Operation { name: "undo a correction", run: |a| a.undo_correction(DONE, 1), repeatable: false },
+    operation("corrections fitted to another job", |a| {
+        let fitted = |change: &Change| match change.clone() {
+            Change::TakeOut { object: taken, from } => {
+                let again = |r: Reference, track| Reference {
+                    object: object(JobId { video: DONE, number: 2 }, track).record.id,
+                    ..r
+                };
+                Change::TakeOut { object: again(taken, 5), from: again(from, 6) }
+            }
+            other => other,
+        };
+        job_of(a, DONE)?.refit_corrections(fitted)
     }),
     operation("screenshot", |a| screenshot(a, PLAIN, b"\xff\xd8 one \xff\xd9")),
     operation("screenshot in place of another", |a| screenshot(a, DONE, b"\xff\xd8 one \xff\xd9")),

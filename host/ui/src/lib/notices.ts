@@ -10,25 +10,29 @@ export interface Notice {
   kind: 'error' | 'note';
   text: string;
   detail: string | null;
+  /** What can be done about it, once. */
+  action: { label: string; run: () => void } | null;
 }
 
 const NOTE_MS = 5000;
+/** What can be acted on stays longer. */
+const ACTION_MS = 15_000;
 export const notices = signal<Notice[]>([]);
 let last = 0;
 
-function add(kind: Notice['kind'], text: string, detail: string | null): void {
-  const notice = { id: ++last, kind, text, detail };
+function add(kind: Notice['kind'], text: string, detail: string | null, action: Notice['action'] = null): void {
+  const notice = { id: ++last, kind, text, detail, action };
   // One of each text: ten refusals of the same kind are one error.
   notices.value = [...notices.value.filter((other) => other.text !== text), notice].slice(-3);
-  if (kind === 'note') setTimeout(() => dismiss(notice.id), NOTE_MS);
+  if (kind === 'note') setTimeout(() => dismiss(notice.id), action ? ACTION_MS : NOTE_MS);
 }
 
 export function dismiss(id: number): void {
   notices.value = notices.value.filter((notice) => notice.id !== id);
 }
 
-export function note(text: string): void {
-  add('note', text, null);
+export function note(text: string, action: Notice['action'] = null): void {
+  add('note', text, null, action);
 }
 
 /** Shows an error in the words of the API. One that was caused by leaving the view is none. */

@@ -6,6 +6,7 @@ export type Video = Schemas['VideoArchive'];
 export type VideoWrite = Schemas['VideoArchiveWrite'];
 export type VideoObject = Schemas['VideoObject'];
 export type Cluster = Schemas['Cluster'];
+export type Correction = Schemas['Correction'];
 export type Delivery = Schemas['Delivery'];
 export type DeliveryState = Schemas['DeliveryState'];
 export type Health = Schemas['Health'];
@@ -17,24 +18,8 @@ export type StreamSettings = Schemas['StreamSettings'];
 export type Status = Video['health_status']['status'];
 
 /** Who is logged in. */
-export interface Session {
-  name: string;
-  scopes: string[];
-  expires: string | null;
-}
-
-/** `[time, left, top, right, bottom]`: seconds, then pixels of the square, upright frame. */
-export type Box = [time: number, left: number, top: number, right: number, bottom: number];
-
-export interface Track {
-  id: number;
-  type: string;
-  object: string | null;
-  boxes: Box[];
-}
-
-export interface Tracks {
-  tracks: Track[];
-  /** Where the answer ends if it was bounded. */
-  to: number | null;
-}
+export type Session = Schemas['BrowserSession'];
+export type Track = Schemas['Track'];
+export type Tracks = Schemas['Tracks'];
+/** Time, left, top, right, bottom: seconds, then pixels of the square, upright frame. */
+export type Box = Track['boxes'][number];

@@ -1,4 +1,5 @@
 /** Labelled inputs. */
+import type { Signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useId } from 'preact/hooks';
 
@@ -24,6 +25,43 @@ export function Field(props: {
         </p>
       )}
     </div>
+  );
+}
+
+/** A line of text. */
+export function TextField({
+  label,
+  hint,
+  error = null,
+  value,
+  type = 'text',
+  ...more
+}: {
+  label: string;
+  hint?: string;
+  error?: string | null;
+  value: Signal<string>;
+  /** The types of JSX know no union of these. */
+  type?: 'text' | 'url' | 'password';
+  placeholder?: string;
+  autocomplete?: string;
+  autocapitalize?: 'none';
+  maxLength?: number;
+  required?: boolean;
+}) {
+  return (
+    <Field label={label} error={error} {...(hint !== undefined && { hint })}>
+      {(attributes) => (
+        <input
+          {...more}
+          {...attributes}
+          class="input"
+          type={type as 'text'}
+          value={value.value}
+          onInput={(event) => (value.value = event.currentTarget.value)}
+        />
+      )}
+    </Field>
   );
 }
 

@@ -141,6 +141,8 @@ export function Head(props: {
   title: string;
   sub?: ComponentChildren;
   back?: { href: string; label: string };
+  /** In place of the title, while it is edited. */
+  instead?: ComponentChildren;
   /** Beside the title. */
   beside?: ComponentChildren;
   children?: ComponentChildren;
@@ -159,7 +161,8 @@ export function Head(props: {
         )}
         <div>
           <div class="head-line">
-            <h1>{props.title}</h1>
+            <h1 class={props.instead ? 'visually-hidden' : undefined}>{props.title}</h1>
+            {props.instead}
             {props.beside}
           </div>
           {props.sub && <div class="head-sub">{props.sub}</div>}

@@ -15,9 +15,12 @@ export function Hit({
   object,
   children,
   mark,
+  action,
 }: {
   object: VideoObject;
   children?: ComponentChildren;
+  /** Another button. */
+  action?: ComponentChildren;
   mark?: string | undefined;
 }) {
   const video = videoOf(object.id);
@@ -43,6 +46,7 @@ export function Hit({
         label={T.card.where(name)}
         onClick={() => (location.hash = link('search', { object: object.id }))}
       />
+      {action}
     </article>
   );
 }

@@ -14,6 +14,18 @@ export function Notices() {
             {notice.text}
             {notice.detail && <code>{notice.detail}</code>}
           </p>
+          {notice.action && (
+            <button
+              type="button"
+              class="text-button"
+              onClick={() => {
+                dismiss(notice.id);
+                notice.action?.run();
+              }}
+            >
+              {notice.action.label}
+            </button>
+          )}
           <IconButton icon="close" label={T.dismiss} onClick={() => dismiss(notice.id)} />
         </div>
       ))}

@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { logIn } from '../lib/session';
 import { Button } from '../parts/button';
-import { Field, Segments } from '../parts/field';
+import { Segments, TextField } from '../parts/field';
 import { Mark } from '../parts/icon';
 import { T } from '../texts';
 
@@ -54,38 +54,18 @@ export function Login() {
           ]}
         />
         {way.value === 'password' && (
-          <Field label={T.login.user}>
-            {(attributes) => (
-              <input
-                {...attributes}
-                class="input"
-                autocomplete="username"
-                autocapitalize="none"
-                required
-                value={name.value}
-                onInput={(event) => (name.value = event.currentTarget.value)}
-              />
-            )}
-          </Field>
+          <TextField label={T.login.user} value={name} autocomplete="username" autocapitalize="none" required />
         )}
-        <Field
+        <TextField
           key={way.value}
           label={way.value === 'token' ? T.login.token : T.login.password}
           hint={way.value === 'token' ? T.login.tokenHint : T.login.passwordHint}
           error={error.value}
-        >
-          {(attributes) => (
-            <input
-              {...attributes}
-              class="input"
-              type="password"
-              autocomplete="current-password"
-              required
-              value={secret.value}
-              onInput={(event) => (secret.value = event.currentTarget.value)}
-            />
-          )}
-        </Field>
+          value={secret}
+          type="password"
+          autocomplete="current-password"
+          required
+        />
         <Button type="submit" kind="primary" disabled={busy.value}>
           {busy.value ? T.login.busy : T.login.action}
         </Button>

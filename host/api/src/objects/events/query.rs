@@ -9,15 +9,15 @@ use utoipa::IntoParams;
 
 use crate::{
     documented,
-    objects::filter::{ObjectFilter, descending},
+    objects::{
+        filter::{ObjectFilter, descending},
+        looks_like::{LOOKS_LIKE, THRESHOLD, looks_like, threshold},
+    },
     query::{Query, integer, only},
     videos::filter::{camera_groups, cases},
 };
 
 const VIDEO: &str = "video_archive";
-const LOOKS_LIKE: &str = "looks_like";
-/// Similarity from which on two objects count as the same identity.
-const SAME: f32 = 0.5;
 /// Marks cursors of lists by similarity.
 const ALIKE: [u8; 2] = *b"la";
 
@@ -79,7 +79,7 @@ pub(super) struct EventsQuery {
 const KNOWN: [&str; 17] = [
     VIDEO,
     LOOKS_LIKE,
-    "threshold",
+    THRESHOLD,
     "camera_groups",
     "case_in",
     "id_in",
@@ -98,20 +98,6 @@ const KNOWN: [&str; 17] = [
 
 /// Objects that look alike, with their similarity.
 type Alike = Vec<(ObjectRecord, f32)>;
-
-fn looks_like(query: &Query) -> Result<Option<LooksLike>> {
-    let Some(text) = query.last(LOOKS_LIKE) else { return Ok(None) };
-    let object = |id: &str| id.parse().ok().map(LooksLike::Object);
-    let reference = match text.split_once(':') {
-        Some(("detection", id)) => Some(LooksLike::Detection(id.to_owned())),
-        Some(("faceevent" | "bodyevent" | "carevent", id)) => object(id),
-        Some(_) => None,
-        None => object(text),
-    };
-    let refuse =
-        || Error::bad_param(LOOKS_LIKE, "Give detection:<id>, with an id of POST /detect/, or the ID of an event.");
-    reference.ok_or_else(refuse).map(Some)
-}
 
 /// The parsed parameters.
 pub(super) struct EventQuery {
@@ -141,7 +127,7 @@ impl EventQuery {
             cases: cases(query)?,
             objects: ObjectFilter::of_events(query, now)?,
             looks_like: looks_like(query)?,
-            threshold: query.share("threshold")?.unwrap_or(SAME),
+            threshold: threshold(query)?,
             is_ordered: query.last("ordering").is_some(),
             descending: descending(query)?,
             nothing: query.flag("matched")? == Some(true) || (query.flag("acknowledged")? == Some(true)),

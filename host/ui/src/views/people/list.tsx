@@ -1,10 +1,10 @@
-/** The identities of one video as a grid, or of all videos, a row for each. */
+/** The identities of one video as a grid, or of all videos: those with a name, then a row for each. */
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { api, ask, cursor } from '../../lib/api';
-import { clock, date, fullDate } from '../../lib/format';
+import { all, api, ask, cursor } from '../../lib/api';
+import { date, fullDate } from '../../lib/format';
 import { on } from '../../lib/live';
-import { names, wantNames } from '../../lib/names';
+import { names, videoOf, wantNames } from '../../lib/names';
 import { attempt } from '../../lib/notices';
 import { link, requery, route } from '../../lib/route';
 import type { Cluster, Video } from '../../lib/types';
@@ -12,16 +12,16 @@ import { GROUPS, nameOf } from '../../lib/video';
 import { ButtonLink } from '../../parts/button';
 import { Segments } from '../../parts/field';
 import { Head } from '../../parts/frame';
-import { typeIcon } from '../../parts/icon';
-import { Picture, thumbnail } from '../../parts/picture';
 import { Empty, Waiting } from '../../parts/status';
 import { scroller, Virtual } from '../../parts/virtual';
 import { T } from '../../texts';
+import { changes, LISTS } from './actions';
+import { Card, CARD } from './card';
+import { Corrections } from './corrections';
 
 const PAGE = 200;
 const IN_A_ROW = 24;
 const VIDEOS = 30;
-const CARD = { rowHeight: 14.75, columnWidth: 9, gap: 0.75 };
 const TYPES = ['face', 'body', 'car'] as const;
 type Type = (typeof TYPES)[number];
 
@@ -35,21 +35,43 @@ async function read(video: number, type: Type, limit: number, page?: string) {
   return ask(api.GET('/videos/{id}/clusters/', { params: { path: { id: video }, query } }));
 }
 
-function Identity({ cluster }: { cluster: Cluster }) {
+/** Those with a name, one card for each name: the first identity that bears it. */
+function Named({ type }: { type: Type }) {
+  const named = useSignal<Cluster[]>([]);
+  const read = () =>
+    void attempt(async () => {
+      named.value = await all((page) =>
+        ask(api.GET(LISTS[type], { params: { query: { named: true, limit: PAGE, ...(page && { page }) } } })),
+      );
+    });
+  useEffect(() => on('video', ({ finished }) => finished && read()), [type]);
+  useEffect(read, [type, changes.value]);
+  const byName = new Map<string, Cluster[]>();
+  for (const cluster of named.value) {
+    const name = cluster.name ?? '';
+    byName.set(name, [...(byName.get(name) ?? []), cluster]);
+  }
+  if (byName.size === 0) return null;
+  const shown = [...byName].sort(([a], [b]) => a.localeCompare(b));
   return (
-    <a class="identity" href={link(`people/${encodeURIComponent(cluster.id)}`)}>
-      <Picture
-        src={thumbnail(cluster.best)}
-        alt={T.people.one(cluster.type)}
-        icon={typeIcon(cluster.type)}
-        contain
-        class="thumbnail"
-      />
-      <strong>{T.people.appearances(cluster.size)}</strong>
-      <span class="hit-time">
-        {clock(cluster.first_time)} – {clock(cluster.last_time)}
-      </span>
-    </a>
+    <section class="strip" aria-label={T.people.named}>
+      <header>
+        <h2>{T.people.named}</h2>
+      </header>
+      <ul class="strip-row" tabIndex={0} aria-label={T.people.named}>
+        {shown.map(([name, [first, ...others]]) => (
+          <li key={name}>
+            {first && (
+              <Card cluster={first}>
+                <span class="hit-time">
+                  {T.people.namedIn(new Set([first, ...others].map(({ id }) => videoOf(id))).size)}
+                </span>
+              </Card>
+            )}
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 
@@ -71,7 +93,7 @@ function Strip({ video, type }: { video: Video; type: Type }) {
     );
     observer.observe(row);
     return () => observer.disconnect();
-  }, [video.id, video.processing_start_date, type]);
+  }, [video, type, changes.value]);
   return (
     <section class="strip" ref={element} aria-label={nameOf(video)}>
       <header>
@@ -86,7 +108,7 @@ function Strip({ video, type }: { video: Video; type: Type }) {
       <ul class="strip-row" tabIndex={0} aria-label={T.people.inVideo(nameOf(video))}>
         {clusters.value?.map((cluster) => (
           <li key={cluster.id}>
-            <Identity cluster={cluster} />
+            <Card cluster={cluster} />
           </li>
         ))}
       </ul>
@@ -129,6 +151,7 @@ function AllVideos({ type }: { type: Type }) {
   if (shown.length === 0 && isLoading.value) return <Waiting>{T.people.loading}</Waiting>;
   return (
     <>
+      <Named type={type} />
       {shown.map((video) => (
         <Strip key={video.id} video={video} type={type} />
       ))}
@@ -168,7 +191,7 @@ function OneVideo({ video, type }: { video: number; type: Type }) {
     clusters.value = [];
     void load(null);
     return on('video', (changed) => changed.id === video && changed.finished && void load(null));
-  }, [video, type]);
+  }, [video, type, changes.value]);
   if (clusters.value.length === 0) {
     return isLoading.value ? (
       <Waiting>{T.people.loading}</Waiting>
@@ -177,14 +200,17 @@ function OneVideo({ video, type }: { video: number; type: Type }) {
     );
   }
   return (
-    <Virtual
-      label={T.people.title}
-      items={clusters.value}
-      itemKey={(cluster) => cluster.id}
-      {...CARD}
-      onEnd={() => next.value && !isLoading.value && void load(next.value)}
-      render={(cluster) => <Identity cluster={cluster} />}
-    />
+    <>
+      <Virtual
+        label={T.people.title}
+        items={clusters.value}
+        itemKey={(cluster) => cluster.id}
+        {...CARD}
+        onEnd={() => next.value && !isLoading.value && void load(next.value)}
+        render={(cluster) => <Card cluster={cluster} />}
+      />
+      <Corrections video={video} />
+    </>
   );
 }
 

@@ -34,47 +34,45 @@ function reasonOf(tuning: Tuning, reason: Decision | null | undefined): string {
   return T.tune.reason(reason.plugin, reason.rule, reason.value, limit === undefined ? null : String(limit));
 }
 
-function Tile({
-  href,
-  picture,
-  title,
-  children,
-}: {
-  href: string;
-  picture: ComponentChildren;
-  title: string;
-  children: ComponentChildren;
-}) {
+/** An object as a picture that leads to its second. */
+interface Shown {
+  object: string;
+  /** `null` where it differs in its two forms. */
+  time: number | null;
+  /** The picture; that of the archive without it. */
+  picture?: ComponentChildren;
+  text: ComponentChildren;
+}
+
+function Tile({ video, shown: { object, time, picture, text } }: { video: number; shown: Shown }) {
+  const { type, track } = partsOf(object);
   return (
     <li>
-      <a class="tile" href={href}>
-        {picture}
+      <a class="tile" href={link(`videos/${video}`, { t: time?.toFixed(2) })}>
+        {picture ?? <Thumbnail id={object} type={type} alt="" />}
         <span class="tile-text">
-          <strong>{title}</strong>
-          {children}
+          <strong>{T.track(type, track)}</strong>
+          {time !== null && <span>{clock(time, true)}</span>}
+          {text}
         </span>
       </a>
     </li>
   );
 }
 
-function Group<Item>({
-  kind,
-  items,
-  render,
-}: {
-  kind: 'gained' | 'lost' | 'changed';
-  items: Item[];
-  render: (item: Item) => ComponentChildren;
-}) {
+function Group({ video, kind, items }: { video: number; kind: 'gained' | 'lost' | 'changed'; items: Shown[] }) {
   const isAll = useSignal(false);
   if (items.length === 0) return null;
-  const shown = isAll.value ? items : items.slice(0, FIRST);
+  const some = isAll.value ? items : items.slice(0, FIRST);
   return (
     <section class={`outcome outcome-${kind}`} aria-label={T.tune[kind](items.length)}>
       <h2>{T.tune[kind](items.length)}</h2>
-      <ul class="tiles">{shown.map(render)}</ul>
-      {shown.length < items.length && (
+      <ul class="tiles">
+        {some.map((shown) => (
+          <Tile key={shown.object} video={video} shown={shown} />
+        ))}
+      </ul>
+      {some.length < items.length && (
         <button type="button" class="text-button" onClick={() => (isAll.value = true)}>
           {T.tune.showAll(items.length)}
         </button>
@@ -124,7 +122,22 @@ export function Outcome({ tuning }: { tuning: Tuning }) {
   const id = tuning.id;
   if (!replay) return null;
   const nothing = replay.gained.length + replay.lost.length + replay.changed.length === 0;
-  const at = (time: number) => link(`videos/${id}`, { t: time.toFixed(2) });
+  const gained = replay.gained.map(({ id: object, time, bbox, quality }) => ({
+    object,
+    time,
+    picture: <Crop video={id} time={time} bbox={bbox} type={partsOf(object).type} />,
+    text: <span>{T.card.quality(percent(quality))}</span>,
+  }));
+  const lost = replay.lost.map(({ id: object, time, reason }) => ({
+    object,
+    time,
+    text: <span class="tile-reason">{reasonOf(tuning, reason) || T.tune.noReason}</span>,
+  }));
+  const changed = replay.changed.map(({ before: object, fields }) => ({
+    object,
+    time: null,
+    text: <span>{T.tune.fields(fields)}</span>,
+  }));
   return (
     <div class={tuning.isReplaying.value ? 'outcomes outcomes-old' : 'outcomes'}>
       <Balance replay={replay} />
@@ -133,59 +146,9 @@ export function Outcome({ tuning }: { tuning: Tuning }) {
         {tuning.isReplaying.value && <Progress share={null} label={T.tune.replaying} />}
       </div>
       {nothing && <p class="outcome-none">{tuning.isChanged.value ? T.tune.noDifference : T.tune.unchanged}</p>}
-      <Group
-        kind="gained"
-        items={replay.gained}
-        render={(object) => {
-          const { type, track } = partsOf(object.id);
-          return (
-            <Tile
-              key={object.id}
-              href={at(object.time)}
-              title={T.track(type, track)}
-              picture={<Crop video={id} time={object.time} bbox={object.bbox} type={type} />}
-            >
-              <span>{clock(object.time, true)}</span>
-              <span>{T.card.quality(percent(object.quality))}</span>
-            </Tile>
-          );
-        }}
-      />
-      <Group
-        kind="lost"
-        items={replay.lost}
-        render={(object) => {
-          const { type, track } = partsOf(object.id);
-          return (
-            <Tile
-              key={object.id}
-              href={at(object.time)}
-              title={T.track(type, track)}
-              picture={<Thumbnail id={object.id} type={type} alt="" />}
-            >
-              <span>{clock(object.time, true)}</span>
-              <span class="tile-reason">{reasonOf(tuning, object.reason) || T.tune.noReason}</span>
-            </Tile>
-          );
-        }}
-      />
-      <Group
-        kind="changed"
-        items={replay.changed}
-        render={(object) => {
-          const { type, track } = partsOf(object.before);
-          return (
-            <Tile
-              key={object.before}
-              href={link(`videos/${id}`)}
-              title={T.track(type, track)}
-              picture={<Thumbnail id={object.before} type={type} alt="" />}
-            >
-              <span>{T.tune.fields(object.fields)}</span>
-            </Tile>
-          );
-        }}
-      />
+      <Group video={id} kind="gained" items={gained} />
+      <Group video={id} kind="lost" items={lost} />
+      <Group video={id} kind="changed" items={changed} />
     </div>
   );
 }

@@ -30,13 +30,21 @@ export function boxAt(
     if ((boxes[middle]?.[0] ?? 0) <= time) low = middle + 1;
     else high = middle;
   }
-  const before = boxes[low - 1];
-  const after = boxes[low];
-  if (before && after && after[0] - before[0] <= GAP_S) {
-    const share = (time - before[0]) / (after[0] - before[0]);
-    const mix = (i: 1 | 2 | 3 | 4) => before[i] + (after[i] - before[i]) * share;
-    return { left: mix(1), top: mix(2), right: mix(3), bottom: mix(4) };
+  const before = placed(boxes[low - 1]);
+  const after = placed(boxes[low]);
+  if (before && after && after.time - before.time <= GAP_S) {
+    const share = (time - before.time) / (after.time - before.time);
+    const mix = (side: 'left' | 'top' | 'right' | 'bottom') => before[side] + (after[side] - before[side]) * share;
+    return { left: mix('left'), top: mix('top'), right: mix('right'), bottom: mix('bottom') };
   }
-  const near = before && time - before[0] <= halfFrame ? before : after && after[0] - time <= halfFrame ? after : null;
-  return near && { left: near[1], top: near[2], right: near[3], bottom: near[4] };
+  const near =
+    before && time - before.time <= halfFrame ? before : after && after.time - time <= halfFrame ? after : null;
+  return near && { left: near.left, top: near.top, right: near.right, bottom: near.bottom };
+}
+
+function placed(box: Box | undefined) {
+  const [time, left, top, right, bottom] = box ?? [];
+  if (time === undefined || left === undefined || top === undefined) return null;
+  if (right === undefined || bottom === undefined) return null;
+  return { time, left, top, right, bottom };
 }

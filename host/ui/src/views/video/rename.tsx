@@ -5,7 +5,7 @@ import { report } from '../../lib/notices';
 import type { Video } from '../../lib/types';
 import { Button } from '../../parts/button';
 import { Dialog } from '../../parts/dialog';
-import { Field } from '../../parts/field';
+import { TextField } from '../../parts/field';
 import { T } from '../../texts';
 
 export function Rename({ video, onDone }: { video: Video; onDone: (changed: Video | null) => void }) {
@@ -23,17 +23,7 @@ export function Rename({ video, onDone }: { video: Video; onDone: (changed: Vide
   return (
     <Dialog title={T.player.rename} onClose={() => onDone(null)}>
       <form class="add" onSubmit={(event) => void submit(event)}>
-        <Field label={T.player.name} error={error.value}>
-          {(attributes) => (
-            <input
-              {...attributes}
-              class="input"
-              maxLength={256}
-              value={name.value}
-              onInput={(event) => (name.value = event.currentTarget.value)}
-            />
-          )}
-        </Field>
+        <TextField label={T.player.name} error={error.value} value={name} maxLength={256} />
         <div class="dialog-actions">
           <Button onClick={() => onDone(null)}>{T.cancel}</Button>
           <Button kind="primary" type="submit">

@@ -69,7 +69,7 @@ export class TrackReader {
         for (const track of some.tracks) {
           const key = `${track.type}/${track.id}`;
           const there = tracks.get(key);
-          if (there) there.boxes.push(...track.boxes.filter((box) => box[0] > (there.boxes.at(-1)?.[0] ?? -1)));
+          if (there) there.boxes.push(...track.boxes.filter((box) => (box[0] ?? -1) > (there.boxes.at(-1)?.[0] ?? -1)));
           else tracks.set(key, track);
         }
         // Never twice from the same place, whatever the answer says.

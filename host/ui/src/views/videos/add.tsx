@@ -1,5 +1,5 @@
 /** The dialog that adds recordings: files or an address, what to look for, where to send it. */
-import { useSignal } from '@preact/signals';
+import { useSignal, type Signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { api, ask, Problem } from '../../lib/api';
 import { bytes } from '../../lib/format';
@@ -8,7 +8,7 @@ import type { StreamSettings, VideoWrite } from '../../lib/types';
 import { Button, IconButton } from '../../parts/button';
 import { Dialog } from '../../parts/dialog';
 import { dropped, holdsFiles, looksLikeVideo } from '../../parts/drop';
-import { Choice, Field } from '../../parts/field';
+import { Choice, Field, TextField } from '../../parts/field';
 import { Icon } from '../../parts/icon';
 import { T } from '../../texts';
 import { receive } from './store';
@@ -29,6 +29,10 @@ type Group = { id: number; name: string };
 function keptTypes(): Record<Type, boolean> {
   const kept = localStorage.getItem(KEPT)?.split(',') ?? ['face', 'body'];
   return { face: kept.includes('face'), body: kept.includes('body'), car: kept.includes('car') };
+}
+
+function UrlField(props: { label: string; hint: string; error: string | null; value: Signal<string> }) {
+  return <TextField {...props} type="url" placeholder="https://" />;
 }
 
 export function AddDialog({ files: given, onClose }: { files: File[]; onClose: () => void }) {
@@ -156,18 +160,7 @@ export function AddDialog({ files: given, onClose }: { files: File[]; onClose: (
             ))}
           </ul>
         )}
-        <Field label={T.add.url} hint={T.add.urlHint} error={errorOf('url')}>
-          {(attributes) => (
-            <input
-              {...attributes}
-              class="input"
-              type="url"
-              placeholder="https://"
-              value={url.value}
-              onInput={(event) => (url.value = event.currentTarget.value)}
-            />
-          )}
-        </Field>
+        <UrlField label={T.add.url} hint={T.add.urlHint} error={errorOf('url')} value={url} />
         <fieldset class="group">
           <legend>{T.add.lookFor}</legend>
           {TYPES.map((type) => (
@@ -183,18 +176,7 @@ export function AddDialog({ files: given, onClose }: { files: File[]; onClose: (
         <details class="fold" open={refused.value !== null && refused.value.param !== 'url'}>
           <summary>{T.add.router}</summary>
           <div class="add">
-            <Field label={T.add.routerUrl} hint={T.add.routerHint} error={errorOf('router_url')}>
-              {(attributes) => (
-                <input
-                  {...attributes}
-                  class="input"
-                  type="url"
-                  placeholder="https://"
-                  value={router.value}
-                  onInput={(event) => (router.value = event.currentTarget.value)}
-                />
-              )}
-            </Field>
+            <UrlField label={T.add.routerUrl} hint={T.add.routerHint} error={errorOf('router_url')} value={router} />
             {groups.value.length > 1 && (
               <Field label={T.add.group} error={errorOf('camera_group')}>
                 {(attributes) => (

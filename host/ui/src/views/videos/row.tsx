@@ -13,7 +13,7 @@ import { Progress, StatusLight } from '../../parts/status';
 import { T } from '../../texts';
 import { process, remove, stop } from './actions';
 import { fresh, select, selected } from './store';
-import { forget, retry, uploads, type Upload } from './uploads';
+import { forget, pause, resume, uploads, type Upload } from './uploads';
 
 function Counts({ video }: { video: Video }) {
   return (
@@ -38,42 +38,55 @@ function Counts({ video }: { video: Video }) {
   );
 }
 
-function Sending({ upload }: { upload: Upload }) {
-  const { file, sent, rate, state, error } = upload;
-  const share = file.size > 0 ? sent.value / file.size : 0;
-  if (state.value === 'failed') {
-    return (
-      <div class="row-state">
-        <p class="row-sentence">
-          <StatusLight light="red" />
-          {error.value}
-        </p>
-        <span class="row-inline">
-          <button type="button" class="text-button" onClick={() => retry(upload)}>
-            {T.retry}
-          </button>
-          <button type="button" class="text-button" onClick={() => forget(upload)}>
-            {T.dismiss}
-          </button>
-        </span>
-      </div>
-    );
+function sentenceOf({ place, sent, rate, state, error }: Upload): string {
+  const size = place.file.size;
+  switch (state.value) {
+    case 'waiting':
+      return T.upload.waiting;
+    case 'paused':
+      return T.upload.paused(bytes(sent.value), bytes(size));
+    case 'broken':
+      return T.upload.broken(bytes(sent.value), bytes(size));
+    case 'failed':
+      return error.value ?? '';
+    case 'sending':
+      return T.upload.sending(
+        bytes(sent.value),
+        bytes(size),
+        rate.value > 0 ? duration((size - sent.value) / rate.value) : null,
+      );
   }
-  const left = rate.value > 0 ? duration((file.size - sent.value) / rate.value) : null;
+}
+
+const UPLOAD_LIGHTS = {
+  waiting: 'active',
+  sending: 'active',
+  paused: 'gray',
+  broken: 'yellow',
+  failed: 'red',
+} as const;
+
+function Sending({ upload }: { upload: Upload }) {
+  const { place, sent } = upload;
+  const state = upload.state.value;
+  const stands = state === 'paused' || state === 'failed';
   return (
     <div class="row-state">
       <p class="row-sentence">
-        <StatusLight light="active" />
-        {state.value === 'waiting' ? T.upload.waiting : T.upload.sending(bytes(sent.value), bytes(file.size), left)}
+        <StatusLight light={UPLOAD_LIGHTS[state]} />
+        {sentenceOf(upload)}
       </p>
-      <Progress share={share} label={T.upload.progress} />
-      <button
-        type="button"
-        class="text-button"
-        onClick={() => (state.value === 'waiting' ? forget(upload) : upload.cancel())}
-      >
-        {T.cancel}
-      </button>
+      {state !== 'failed' && (
+        <Progress share={place.file.size > 0 ? sent.value / place.file.size : 0} label={T.upload.progress} />
+      )}
+      <span class="row-inline">
+        <button type="button" class="text-button" onClick={() => (stands ? resume(upload) : pause(upload))}>
+          {state === 'failed' ? T.retry : stands ? T.upload.resume : T.upload.pause}
+        </button>
+        <button type="button" class="text-button" onClick={() => forget(upload)}>
+          {state === 'failed' ? T.dismiss : T.cancel}
+        </button>
+      </span>
     </div>
   );
 }

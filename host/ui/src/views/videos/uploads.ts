@@ -1,24 +1,29 @@
-/** Uploads: a few at a time, with their progress; each becomes a video that is started. */
+/**
+ * Uploads: a few at a time, with their progress; each becomes a video that is started. What breaks
+ * off goes on by itself, and each can be paused.
+ */
 import { signal, type Signal } from '@preact/signals';
-import { api, ask, Problem } from '../../lib/api';
-import { address } from '../../lib/base';
+import { api, ask, isAbort } from '../../lib/api';
+import { on } from '../../lib/live';
 import { report } from '../../lib/notices';
+import { discard, send, type Place } from '../../lib/tus';
 import type { VideoWrite } from '../../lib/types';
-import { T } from '../../texts';
 import { receive } from './store';
 
 const AT_A_TIME = 2;
+/** The time over which the rate is measured, at least. */
+const RATE_S = 0.5;
 
 export interface Upload {
-  /** Of the video that it belongs to. */
-  video: number;
-  file: File;
+  place: Place;
   sent: Signal<number>;
   /** Bytes a second, 0 as long as that is not known. */
   rate: Signal<number>;
-  state: Signal<'waiting' | 'sending' | 'failed' | 'done'>;
+  /** `broken`: it goes on by itself as soon as the server can be reached. */
+  state: Signal<'waiting' | 'sending' | 'broken' | 'paused' | 'failed'>;
   error: Signal<string | null>;
-  cancel: () => void;
+  /** Ends the request of an upload that is under way. */
+  stop: () => void;
 }
 
 /** By video. What is done is not in it any more. */
@@ -27,7 +32,11 @@ const waiting: Upload[] = [];
 let running = 0;
 
 window.addEventListener('beforeunload', (event) => {
-  if (running > 0) event.preventDefault();
+  if ([...uploads.value.values()].some(({ state }) => state.value !== 'failed')) event.preventDefault();
+});
+on('video_deleted', ({ id }) => {
+  const upload = uploads.value.get(id);
+  if (upload) forget(upload);
 });
 
 /** Makes a video of each file, in order, and sends it. */
@@ -37,18 +46,16 @@ export async function add(files: File[], settings: Omit<VideoWrite, 'name'>): Pr
       const name = file.name.replace(/\.[^.]+$/, '').slice(0, 256) || file.name;
       const video = await ask(api.POST('/videos/', { body: { ...settings, name } }));
       const upload: Upload = {
-        video: video.id,
-        file,
+        place: { video: video.id, file, name: null },
         sent: signal(0),
         rate: signal(0),
         state: signal('waiting'),
         error: signal(null),
-        cancel: () => {},
+        stop: () => {},
       };
       uploads.value = new Map(uploads.value).set(video.id, upload);
       receive(video);
-      waiting.push(upload);
-      startNext();
+      enqueue(upload);
     } catch (cause) {
       report(cause);
       return;
@@ -56,19 +63,38 @@ export async function add(files: File[], settings: Omit<VideoWrite, 'name'>): Pr
   }
 }
 
-export function retry(upload: Upload): void {
+function enqueue(upload: Upload): void {
   upload.state.value = 'waiting';
   upload.error.value = null;
   waiting.push(upload);
   startNext();
 }
 
+/** Goes on with an upload that was paused or that failed, from where it is. */
+export function resume(upload: Upload): void {
+  enqueue(upload);
+}
+
+export function pause(upload: Upload): void {
+  leaveQueue(upload);
+  upload.stop();
+  upload.state.value = 'paused';
+}
+
+/** Gives an upload up; its video stays, without a source. */
 export function forget(upload: Upload): void {
+  leaveQueue(upload);
+  upload.stop();
+  const now = new Map(uploads.value);
+  now.delete(upload.place.video);
+  uploads.value = now;
+  // One that the server keeps ends by itself in the end.
+  void discard(upload.place).catch(() => {});
+}
+
+function leaveQueue(upload: Upload): void {
   const at = waiting.indexOf(upload);
   if (at >= 0) waiting.splice(at, 1);
-  const now = new Map(uploads.value);
-  now.delete(upload.video);
-  uploads.value = now;
 }
 
 function startNext(): void {
@@ -84,45 +110,34 @@ function startNext(): void {
 }
 
 async function run(upload: Upload): Promise<void> {
-  upload.state.value = 'sending';
+  const { place, sent, rate, state } = upload;
+  const stop = new AbortController();
+  upload.stop = () => stop.abort();
+  state.value = 'sending';
+  let from = { time: performance.now(), bytes: -1 };
   try {
-    await send(upload);
-    const path = { params: { path: { id: upload.video } } };
+    await send(place, stop.signal, {
+      sent: (bytes) => {
+        if (from.bytes < 0) from = { time: performance.now(), bytes };
+        sent.value = bytes;
+        const seconds = (performance.now() - from.time) / 1000;
+        if (seconds > RATE_S) rate.value = (bytes - from.bytes) / seconds;
+      },
+      broken: (isBroken) => {
+        state.value = isBroken ? 'broken' : 'sending';
+        from = { time: performance.now(), bytes: -1 };
+        rate.value = 0;
+      },
+    });
+    // Nothing is left to discard.
+    place.name = null;
+    const path = { params: { path: { id: place.video } } };
     await ask(api.POST('/videos/{id}/process/', path));
     receive(await ask(api.GET('/videos/{id}/', path)));
-    upload.state.value = 'done';
     forget(upload);
   } catch (cause) {
-    upload.state.value = 'failed';
+    if (isAbort(cause)) return;
+    state.value = 'failed';
     upload.error.value = cause instanceof Error ? cause.message : String(cause);
   }
-}
-
-/** By XMLHttpRequest: `fetch` tells nothing of how far an upload is. */
-function send(upload: Upload): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    upload.cancel = () => request.abort();
-    const began = performance.now();
-    request.open('PUT', address(`/videos/${upload.video}/upload/source_file/`));
-    request.setRequestHeader('Content-Type', 'application/octet-stream');
-    request.upload.onprogress = (event) => {
-      upload.sent.value = event.loaded;
-      const seconds = (performance.now() - began) / 1000;
-      if (seconds > 0.5) upload.rate.value = event.loaded / seconds;
-    };
-    request.onload = () => {
-      if (request.status >= 200 && request.status < 300) return resolve();
-      let text = T.problem.status(request.status);
-      try {
-        text = (JSON.parse(request.responseText) as { desc?: string }).desc ?? text;
-      } catch {
-        // A proxy's answer is not the API's.
-      }
-      reject(new Problem(request.status, 'UPLOAD', text));
-    };
-    request.onerror = () => reject(new Problem(0, 'UNREACHABLE', T.upload.interrupted));
-    request.onabort = () => reject(new Problem(0, 'ABORTED', T.upload.cancelled));
-    request.send(upload.file);
-  });
 }

@@ -3,73 +3,35 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use ocellus_core::{Cluster, Error, ObjectType, Result, VideoId};
-use ocellus_store::ObjectQuery;
-use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use ocellus_core::{ObjectType, Result};
+use ocellus_store::{Identity, Page};
 
 use super::{
-    list::{ObjectTypes, object_query},
-    shape::ObjectJson,
+    query::{ClusterQuery, ClustersQuery},
+    shape::{ClusterJson, Shown},
 };
 use crate::{
     Api,
-    base_url::{BaseUrl, SignUrls},
+    base_url::SignUrls,
     blocking,
     error::{ApiError, BadParam, NotFound, Unauthorized},
+    objects::{
+        list::{ObjectTypes, object_query},
+        shape::ObjectJson,
+    },
     page::{ListRequest, PageJson, PageQuery},
     path::{ClusterPath, VideoPath, no_cluster},
     query::only,
-    rounding::rounded,
 };
 
-/// Tracks of a video that count as the same identity.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Cluster)]
-pub(crate) struct ClusterJson {
-    /// The id of its first object.
-    #[schema(examples("6-1-face-3-0"))]
-    id: String,
-    #[schema(examples("face"))]
-    r#type: String,
-    /// How many objects, that is tracks.
-    size: usize,
-    /// Seconds from the start of the source.
-    first_time: f64,
-    /// Seconds from the start of the source.
-    last_time: f64,
-    /// The object with the best picture.
-    best: String,
-    /// URL of that picture, JPEG.
-    #[schema(format = "uri")]
-    thumbnail: String,
-    /// URL of all of its objects.
-    #[schema(format = "uri")]
-    objects: String,
-}
-
-impl ClusterJson {
-    fn new(cluster: &Cluster, base: &BaseUrl) -> Self {
-        let Cluster { id, best, objects, first_time, last_time } = cluster;
-        Self {
-            id: id.to_string(),
-            r#type: id.object_type.to_string(),
-            size: objects.len(),
-            first_time: rounded(*first_time),
-            last_time: rounded(*last_time),
-            best: best.to_string(),
-            thumbnail: base.picture(&format!("/objects/{best}/thumbnail/")),
-            objects: base.join(&format!("/clusters/{id}/objects/")),
-        }
-    }
-}
-
-/// The identities that the last processing of a video found.
+/// The identities of a video.
 ///
-/// Tracks that look alike count as one identity; two that were there at the same time never
-/// are. There are none before the end of the processing.
+/// Tracks that look alike count as one identity; two that were there at the same time never are,
+/// but where a user merged them. There are none before the end of the processing.
 ///
-/// Each page reads the identities of the whole processing: one file, with the ids of their objects.
+/// Each page reads the identities of the whole processing: one file, with the ids of their objects;
+/// and the corrections of the video, of which there are 10,000 at most. For identities without a
+/// name it reads one embedding of each identity of the type that has one.
 #[utoipa::path(
     get, path = "/videos/{id}/clusters/", tag = "objects", operation_id = "listClusters",
     params(VideoPath, ObjectTypes, PageQuery, SignUrls),
@@ -84,34 +46,38 @@ pub(crate) async fn list(
     let wanted = object_query(&request)?;
     let archive = api.engine.archive().clone();
     let page = blocking(move || Ok(archive.clusters(video, &wanted)?)).await?;
-    Ok(request.respond(page, |cluster, base| ClusterJson::new(&cluster, base)))
+    let Page { items, next, prev } = page;
+    let items = items.into_iter().map(|identity| (identity, None)).collect();
+    respond(&api, &request, Page { items, next, prev }).await
 }
 
-/// The video whose identities are wanted.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "only its schema is used")]
-struct OfVideo {
-    /// Video archive ID.
-    video_archive: u64,
-}
-
-/// The faces of a video that count as one person each.
+/// The faces that count as one person each.
 ///
-/// `/videos/{id}/clusters/?type=face` under the vendor's path.
+/// Of all videos without `video_archive`, in the order of videos. Identities of several videos are
+/// not joined: which count as one does not divide them into groups (one may look like a second, and
+/// that like a third, and the first not like the third), so that a page would cost as much as
+/// comparing all with each other. `looks_like` with the best object of one finds those of all
+/// videos that look like it, and `named_alike` names the one that was given a name.
+///
+/// A page reads the identities of the videos that are on it, and the records of the videos between
+/// that have none; with `named` those of videos with names; with `looks_like` it costs a search
+/// through all embeddings of the type. For identities without a name it reads one embedding of each
+/// identity of the type that has one.
 #[utoipa::path(
     get, path = "/clusters/faces/", tag = "objects", operation_id = "listFaceClusters",
-    params(OfVideo, PageQuery, SignUrls),
+    params(ClustersQuery, PageQuery, SignUrls),
     responses((status = 200, description = "A page of identities.", body = PageJson<ClusterJson>), BadParam, Unauthorized),
 )]
 pub(crate) async fn faces(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<ClusterJson>>, ApiError> {
     of_type(&api, ObjectType::face(), request).await
 }
 
-/// The bodies of a video that count as one person each.
+/// The bodies that count as one person each.
+///
+/// As `/clusters/faces/`.
 #[utoipa::path(
     get, path = "/clusters/bodies/", tag = "objects", operation_id = "listBodyClusters",
-    params(OfVideo, PageQuery, SignUrls),
+    params(ClustersQuery, PageQuery, SignUrls),
     responses((status = 200, description = "A page of identities.", body = PageJson<ClusterJson>), BadParam, Unauthorized),
 )]
 pub(crate) async fn bodies(
@@ -121,10 +87,12 @@ pub(crate) async fn bodies(
     of_type(&api, ObjectType::body(), request).await
 }
 
-/// The cars of a video that count as one vehicle each.
+/// The cars that count as one vehicle each.
+///
+/// As `/clusters/faces/`.
 #[utoipa::path(
     get, path = "/clusters/cars/", tag = "objects", operation_id = "listCarClusters",
-    params(OfVideo, PageQuery, SignUrls),
+    params(ClustersQuery, PageQuery, SignUrls),
     responses((status = 200, description = "A page of identities.", body = PageJson<ClusterJson>), BadParam, Unauthorized),
 )]
 pub(crate) async fn cars(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<ClusterJson>>, ApiError> {
@@ -136,19 +104,24 @@ async fn of_type(
     object_type: ObjectType,
     request: ListRequest,
 ) -> Result<Json<PageJson<ClusterJson>>, ApiError> {
-    const VIDEO: &str = "video_archive";
-    only(&request.query, &[VIDEO])?;
-    let required = || Error::bad_param(VIDEO, "This parameter is required.");
-    let video = VideoId(request.query.integer(VIDEO)?.ok_or_else(required)?);
+    let wanted = ClusterQuery::read(&request.query, object_type)?;
     let PageQuery { limit, cursor } = request.page()?;
-    let wanted = ObjectQuery { types: vec![object_type], limit, cursor };
-    let archive = api.engine.archive().clone();
-    let page = blocking(move || {
-        let unknown = || Error::bad_param(VIDEO, format!("Invalid pk \"{video}\" - object does not exist."));
-        archive.video(video)?.ok_or_else(unknown)?;
-        Ok(archive.clusters(video, &wanted)?)
-    });
-    Ok(request.respond(page.await?, |cluster, base| ClusterJson::new(&cluster, base)))
+    let page = wanted.find(api, limit, cursor).await?;
+    respond(api, &request, page).await
+}
+
+/// Response with a page of identities, each with its similarity to what was asked for.
+async fn respond(
+    api: &Api,
+    request: &ListRequest,
+    page: Page<(Identity, Option<f32>)>,
+) -> Result<Json<PageJson<ClusterJson>>, ApiError> {
+    let Page { items, next, prev } = page;
+    let (identities, similarities): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+    let named = api.engine.named_alike(identities).await?;
+    let shown = |((identity, alike), similarity)| -> Shown { (identity, alike, similarity) };
+    let items: Vec<Shown> = named.into_iter().zip(similarities).map(shown).collect();
+    Ok(request.respond(Page { items, next, prev }, ClusterJson::new))
 }
 
 /// All appearances of an identity in its video.
