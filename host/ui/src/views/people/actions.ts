@@ -11,7 +11,7 @@ import { T } from '../../texts';
 export const changes = signal(0);
 
 /** Corrects, says what was done, and returns the identity as it is now; `null` where it was refused. */
-async function correct(what: string, action: () => Promise<Cluster>): Promise<Cluster | null> {
+async function correct(before: Cluster, what: string, action: () => Promise<Cluster>): Promise<Cluster | null> {
   let now: Cluster | null = null;
   await attempt(async () => {
     const changed = await action();
@@ -19,7 +19,12 @@ async function correct(what: string, action: () => Promise<Cluster>): Promise<Cl
     changes.value++;
     const last = changed.corrections.at(-1);
     const video = videoOf(changed.id);
-    note(what, last === undefined ? null : { label: T.people.undo, run: () => void undo(video, last) });
+    note(
+      what,
+      last === undefined
+        ? null
+        : { label: T.people.undo, run: () => void undo(video, last).then((done) => done && show(before)) },
+    );
   });
   return now;
 }
@@ -27,21 +32,21 @@ async function correct(what: string, action: () => Promise<Cluster>): Promise<Cl
 export function rename(cluster: Cluster, name: string): Promise<Cluster | null> {
   const wanted = name.trim() || null;
   const path = { params: { path: { id: cluster.id } } };
-  return correct(T.people.did.name(wanted), () =>
+  return correct(cluster, T.people.did.name(wanted), () =>
     ask(api.PATCH('/clusters/{id}/', { ...path, body: { name: wanted } })),
   );
 }
 
 export function merge(cluster: Cluster, other: string): Promise<Cluster | null> {
   const path = { params: { path: { id: cluster.id } } };
-  return correct(T.people.did.merge(), () =>
+  return correct(cluster, T.people.did.merge(), () =>
     ask(api.POST('/clusters/{id}/merge/', { ...path, body: { with: other } })),
   );
 }
 
 export function takeOut(cluster: Cluster, object: string): Promise<Cluster | null> {
   const path = { params: { path: { id: cluster.id } } };
-  return correct(T.people.did.take_out(), () =>
+  return correct(cluster, T.people.did.take_out(), () =>
     ask(api.POST('/clusters/{id}/take-out/', { ...path, body: { object } })),
   );
 }
