@@ -40,8 +40,11 @@ fn made(changes: Vec<Change>) -> Vec<Correction> {
     (1..).zip(changes).map(correction).collect()
 }
 
-/// The tracks of each identity with its name, and the numbers of the corrections that wait.
-fn corrected(groups: &[&[u64]], corrections: &[Correction]) -> (Vec<(Vec<u64>, Option<String>)>, Vec<u32>) {
+/// The tracks of an identity, and its name.
+type Named = (Vec<u64>, Option<String>);
+
+/// The identities, and the numbers of the corrections that wait.
+fn corrected(groups: &[&[u64]], corrections: &[Correction]) -> (Vec<Named>, Vec<u32>) {
     let Corrected { groups, applied } = Corrected::new(clusters(groups), corrections);
     let tracks = |group: Group| (group.objects.iter().map(|o| o.track.0).collect(), group.name);
     let waiting = corrections.iter().map(|c| c.number).filter(|n| !applied.contains(n)).collect();
