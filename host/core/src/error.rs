@@ -84,7 +84,8 @@ impl Error {
         &self.public
     }
 
-    /// The offending parameter of the request; see [`Error::bad_param`]. `None` for the other kinds.
+    /// The offending parameter of the request; see [`Error::bad_param`]. `None` for the other
+    /// kinds.
     pub fn param(&self) -> Option<&str> {
         self.param.as_deref()
     }

@@ -118,8 +118,8 @@ impl Shared {
         Ok(Corrected::new(clusters, &self.readable_corrections(job.video).made))
     }
 
-    /// Writes the corrections of a video and updates the index. `job`: its current one. Callers hold
-    /// the lock of the video.
+    /// Writes the corrections of a video and updates the index. `job`: its current one. Callers
+    /// hold the lock of the video.
     pub(crate) fn write_corrections(&self, job: JobId, corrections: &Corrections) -> Result<()> {
         let written = corrections.write(&self.folder, job.video);
         if written.is_err() {
