@@ -189,6 +189,9 @@ function OneVideo({ video, type }: { video: number; type: Type }) {
   };
   useEffect(() => {
     clusters.value = [];
+  }, [video, type]);
+  // After a correction the cards stay until the new ones are there.
+  useEffect(() => {
     void load(null);
     return on('video', (changed) => changed.id === video && changed.finished && void load(null));
   }, [video, type, changes.value]);
