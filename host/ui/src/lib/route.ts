@@ -29,6 +29,8 @@ export function link(path: string, query: Query = {}): string {
 
 export function go(path: string, query: Query = {}): void {
   location.hash = link(path, query);
+  // At once: the event comes later, and what is read until then would be for the old address.
+  route.value = read();
 }
 
 /** Changes the query of the address, without a new entry in the history. */

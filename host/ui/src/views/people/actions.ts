@@ -10,21 +10,17 @@ import { T } from '../../texts';
 /** Grows with each correction that this page made or undid: what shows identities reads again. */
 export const changes = signal(0);
 
-/** Corrects, says what was done, and returns the identity as it is now; `null` where it was refused. */
+/** Corrects, shows the identity as it is now, and returns it; `null` where it was refused. */
 async function correct(before: Cluster, what: string, action: () => Promise<Cluster>): Promise<Cluster | null> {
   let now: Cluster | null = null;
   await attempt(async () => {
     const changed = await action();
     now = changed;
+    if (changed.id !== before.id) show(changed);
     changes.value++;
     const last = changed.corrections.at(-1);
     const video = videoOf(changed.id);
-    note(
-      what,
-      last === undefined
-        ? null
-        : { label: T.people.undo, run: () => void undo(video, last).then((done) => done && show(before)) },
-    );
+    note(what, last === undefined ? null : { label: T.people.undo, run: () => void undo(video, last, before) });
   });
   return now;
 }
@@ -51,9 +47,11 @@ export function takeOut(cluster: Cluster, object: string): Promise<Cluster | nul
   );
 }
 
-export function undo(video: number, number: number): Promise<boolean> {
+/** Undoes a correction, and shows the identity as it was where it is given. */
+export function undo(video: number, number: number, before?: Cluster): Promise<boolean> {
   return attempt(async () => {
     await ask(api.DELETE('/videos/{id}/corrections/{number}/', { params: { path: { id: video, number } } }));
+    if (before) show(before);
     changes.value++;
     note(T.people.undone);
   });

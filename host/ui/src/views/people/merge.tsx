@@ -11,8 +11,8 @@ import { T } from '../../texts';
 import { merge, similar } from './actions';
 import { Face } from './card';
 
-/** `onDone` gets the identity that both are now, or `null` where nothing was changed. */
-export function MergeDialog({ cluster, onDone }: { cluster: Cluster; onDone: (changed: Cluster | null) => void }) {
+/** `onDone`: both are one identity now, or are not to be. */
+export function MergeDialog({ cluster, onDone }: { cluster: Cluster; onDone: () => void }) {
   const others = useSignal<Cluster[] | null>(null);
   const isBusy = useSignal(false);
   useEffect(() => {
@@ -22,10 +22,10 @@ export function MergeDialog({ cluster, onDone }: { cluster: Cluster; onDone: (ch
     isBusy.value = true;
     const changed = await merge(cluster, other.id);
     isBusy.value = false;
-    if (changed) onDone(changed);
+    if (changed) onDone();
   };
   return (
-    <Dialog title={T.people.mergeTitle} wide onClose={() => onDone(null)}>
+    <Dialog title={T.people.mergeTitle} wide onClose={() => onDone()}>
       <p class="hint">{others.value?.length === 0 ? T.people.mergeNone : T.people.mergeText}</p>
       {others.value === null && <Waiting>{T.people.loading}</Waiting>}
       <ul class="merge">

@@ -6,8 +6,8 @@ import { Button } from '../../parts/button';
 import { T } from '../../texts';
 import { rename } from './actions';
 
-/** `onDone` gets the identity as it is now, or `null` where nothing was changed. */
-export function NameForm({ cluster, onDone }: { cluster: Cluster; onDone: (changed: Cluster | null) => void }) {
+/** `onDone`: the name was changed, or is not to be. */
+export function NameForm({ cluster, onDone }: { cluster: Cluster; onDone: () => void }) {
   const input = useRef<HTMLInputElement>(null);
   const name = useSignal(cluster.name ?? cluster.named_alike?.name ?? '');
   const isBusy = useSignal(false);
@@ -17,7 +17,7 @@ export function NameForm({ cluster, onDone }: { cluster: Cluster; onDone: (chang
     isBusy.value = true;
     const changed = await rename(cluster, name.value);
     isBusy.value = false;
-    if (changed) onDone(changed);
+    if (changed) onDone();
   };
   return (
     <form class="name-form" onSubmit={(event) => void submit(event)}>
@@ -30,12 +30,12 @@ export function NameForm({ cluster, onDone }: { cluster: Cluster; onDone: (chang
         maxLength={256}
         value={name.value}
         onInput={(event) => (name.value = event.currentTarget.value)}
-        onKeyDown={(event) => event.key === 'Escape' && onDone(null)}
+        onKeyDown={(event) => event.key === 'Escape' && onDone()}
       />
       <Button kind="primary" type="submit" disabled={isBusy.value}>
         {T.people.save}
       </Button>
-      <Button onClick={() => onDone(null)}>{T.cancel}</Button>
+      <Button onClick={() => onDone()}>{T.cancel}</Button>
     </form>
   );
 }

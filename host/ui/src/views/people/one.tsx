@@ -15,7 +15,7 @@ import { Hit, HIT } from '../../parts/hit';
 import { Empty, Waiting } from '../../parts/status';
 import { Virtual } from '../../parts/virtual';
 import { T } from '../../texts';
-import { changes, rename, show, similar, takeOut } from './actions';
+import { changes, rename, similar, takeOut } from './actions';
 import { Card } from './card';
 import { Corrections } from './corrections';
 import { MergeDialog } from './merge';
@@ -109,7 +109,7 @@ function Appearances({ cluster }: { cluster: Cluster }) {
                 icon="close"
                 class="hit-take-out"
                 label={T.people.takeOut(T.track(object.type, object.track_id))}
-                onClick={() => void takeOut(cluster, object.id).then((rest) => rest && show(rest))}
+                onClick={() => void takeOut(cluster, object.id)}
               />
             )
           }
@@ -196,15 +196,7 @@ export function One({ id }: { id: string }) {
           <Appearances cluster={one} />
           <Elsewhere cluster={one} />
           {one.corrections.length > 0 && <Corrections video={video} only={one.corrections} />}
-          {isMerging.value && (
-            <MergeDialog
-              cluster={one}
-              onDone={(merged) => {
-                isMerging.value = false;
-                if (merged) show(merged);
-              }}
-            />
-          )}
+          {isMerging.value && <MergeDialog cluster={one} onDone={() => (isMerging.value = false)} />}
         </>
       )}
     </div>
