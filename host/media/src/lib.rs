@@ -12,6 +12,25 @@
 //! No FFmpeg type is public. A [`Decoder`] takes only plain data, and decodes in a child process
 //! once [`isolate`] was called. `unsafe` is limited to `av`, and to the parts of `process` that
 //! share memory and close inherited descriptors.
+//!
+//! # Example
+//! A thumbnail of each second of a recording:
+//! ```no_run
+//! use ocellus_media::{Decoder, Input, Interrupt, Location};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let input = Input::new(Location::File("recording.mp4".into()));
+//!     let mut decoder = Decoder::open(&input, &Interrupt::new())?;
+//!     let mut second = 0.0;
+//!     while let Some(frame) = decoder.next_frame()? {
+//!         if frame.time() >= second {
+//!             std::fs::write(format!("{second}.jpg"), frame.jpeg(None, Some(320), 85)?)?;
+//!             second += 1.0;
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
 
 #![warn(missing_docs)]
 
