@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use ocellus_core::{Error, ErrorKind, ObjectId, ObjectType, Result};
+use ocellus_core::{Error, ErrorKind, ObjectId, ObjectType, Result, squared_distance};
 use ocellus_detect::Embedders;
 use ocellus_store::{Archive, Identity, NamedIdentity};
 
@@ -57,8 +57,7 @@ fn nearest(id: &ObjectId, vector: &[f32], named: &[NamedIdentity], embedder: &st
     // Those of one video were told apart, by the clustering or by a user.
     let others = named.iter().filter(|other| other.id.job.video != id.job.video);
     let comparable = others.filter(|other| other.embedder == embedder && other.vector.len() == vector.len());
-    let distance =
-        |other: &NamedIdentity| vector.iter().zip(&other.vector).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+    let distance = |other: &NamedIdentity| squared_distance(vector, &other.vector).sqrt();
     let near = comparable.map(|other| (distance(other), other)).filter(|(distance, _)| *distance < same);
     let (distance, other) = near.min_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| x.id.cmp(&y.id)))?;
     Some(NamedAlike { id: other.id.clone(), name: other.name.clone(), similarity: similarity(distance, same) })

@@ -28,7 +28,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use ocellus_core::{
     CpuMeter, Detection, Error, FrameRecord, Landmarks, ObjectType, Rect, Result, RgbImage, ScoreThresholds,
-    TrackletId, Tracklets,
+    TrackletId, Tracklets, squared_distance,
 };
 use ocellus_detect::{Embedder, Embedders};
 use ocellus_media::Frame;
@@ -426,7 +426,7 @@ fn far(a: &[f32], b: &[f32]) -> f32 {
     if a.len() != b.len() {
         return 0.0;
     }
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
+    squared_distance(a, b).sqrt()
 }
 
 /// Whether a face is that of a body: its middle lies in the upper half of the body's box.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use ocellus_core::{Error, ErrorKind, JobId, ObjectId, VideoId};
+use ocellus_core::{Error, ErrorKind, JobId, ObjectId, VideoId, squared_distance};
 
 use crate::{
     archive::Archive,
@@ -177,7 +177,7 @@ impl Archive {
         let mut nearest: Option<(f32, Reference)> = None;
         for other in group.objects.iter().filter(|other| **other != object.object) {
             let other = self.reference(other)?;
-            let squared: f32 = object.vector.iter().zip(&other.vector).map(|(a, b)| (a - b) * (a - b)).sum();
+            let squared = squared_distance(&object.vector, &other.vector);
             if nearest.as_ref().is_none_or(|(least, _)| squared < *least) {
                 nearest = Some((squared, other));
             }

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ocellus_core::{
     BestShotType, Cluster, CpuMeter, Detection, Error, Landmarks, ObjectId, ObjectRecord, ObjectType, Rect, Result,
-    RgbImage, Size,
+    RgbImage, Size, squared_distance,
 };
 use ocellus_detect::{Embedder, Embedders};
 use ocellus_media::Frame;
@@ -135,8 +135,8 @@ pub(crate) fn describe(
 /// quality of its picture: the mean, weighted by quality, and the mean squared distance from it.
 /// Samples farther from the best shot than `same` are left out as bad pictures.
 pub(crate) fn template(best: Sample, samples: &[Sample], same: f32) -> (Vec<f32>, f32) {
-    let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-    let is_good = |s: &&Sample| s.vector.len() == best.vector.len() && squared(&s.vector, &best.vector) <= same * same;
+    let is_good =
+        |s: &&Sample| s.vector.len() == best.vector.len() && squared_distance(&s.vector, &best.vector) <= same * same;
     let samples: Vec<_> = samples.iter().filter(is_good).collect();
     if samples.is_empty() {
         return (best.vector, 0.0);
@@ -149,7 +149,7 @@ pub(crate) fn template(best: Sample, samples: &[Sample], same: f32) -> (Vec<f32>
     for sample in all() {
         mean.iter_mut().zip(&sample.vector).for_each(|(mean, v)| *mean += weight(sample) / total * v);
     }
-    let spread = all().map(|sample| weight(sample) / total * squared(&sample.vector, &mean)).sum();
+    let spread = all().map(|sample| weight(sample) / total * squared_distance(&sample.vector, &mean)).sum();
     (mean, spread)
 }
 

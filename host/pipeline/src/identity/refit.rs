@@ -2,7 +2,7 @@
 //! correction speaks of the object whose embedding is nearest to the one that it was made of, and
 //! of none where none is as near as one identity is.
 
-use ocellus_core::ObjectId;
+use ocellus_core::{ObjectId, squared_distance};
 use ocellus_store::{Change, Embedding, Reference};
 
 /// The change with objects among `embeddings`; with those that it had where none of these fits.
@@ -16,7 +16,8 @@ pub(super) fn fit(change: &Change, embeddings: &[Embedding], same: impl Fn(&Refe
                 && e.vector.len() == reference.vector.len()
                 && Some(&e.object) != other_than
         };
-        let measured = embeddings.iter().filter(comparable).map(|e| (squared(&e.vector, &reference.vector), e));
+        let measured =
+            embeddings.iter().filter(comparable).map(|e| (squared_distance(&e.vector, &reference.vector), e));
         let near = measured.filter(|(squared, _)| *squared < reach);
         near.min_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| x.object.cmp(&y.object))).map(|(_, e)| e)
     };
@@ -34,16 +35,12 @@ pub(super) fn fit(change: &Change, embeddings: &[Embedding], same: impl Fn(&Refe
         },
         Change::TakeOut { object, from } => {
             // Where it was not found this time, the nearest may be one that stayed.
-            let found =
-                nearest(object, None).filter(|e| squared(&e.vector, &object.vector) < squared(&e.vector, &from.vector));
+            let found = nearest(object, None)
+                .filter(|e| squared_distance(&e.vector, &object.vector) < squared_distance(&e.vector, &from.vector));
             let rest = nearest(from, found.map(|e| &e.object));
             Change::TakeOut { object: fitted(object, found), from: fitted(from, rest) }
         }
     }
-}
-
-fn squared(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ pub(crate) async fn name(
     JsonObject(sent): JsonObject,
 ) -> Result<Json<ClusterJson>, ApiError> {
     let Some(name) = text(&sent, "name", MAX_NAME_CHARS)? else {
-        return answer(&api, &base, move |archive| archive.cluster(&id)?.ok_or_else(no_cluster)).await;
+        return read(State(api), ClusterPath(id), base).await;
     };
     answer(&api, &base, move |archive| Ok(archive.name_cluster(&id, name.as_deref().map(str::trim))?)).await
 }
