@@ -156,18 +156,20 @@ async fn the_second_start_compiles_nothing_and_damaged_code_is_compiled_again() 
     assert!(server.terminate().success());
     assert_eq!(compiled_code(dir.path()), first);
 
+    // Their inodes would not tell: the file system may give that of a removed file to the next one.
+    let mut damaged = BTreeMap::new();
     for (number, path) in first.keys().enumerate() {
         let mut bytes = fs::read(path).unwrap();
         let at = bytes.len() * number / first.len();
         bytes[at] ^= 1;
-        fs::write(path, bytes).unwrap();
+        fs::write(path, &bytes).unwrap();
+        damaged.insert(path, bytes);
     }
     let server = Server::start(dir.path());
     assert_all_ready(&server).await;
     assert!(server.terminate().success());
-    let repaired = compiled_code(dir.path());
-    assert!(
-        repaired.keys().eq(first.keys()) && repaired.iter().all(|(path, inode)| first[path] != *inode),
-        "{repaired:#?} {first:#?}"
-    );
+    assert!(compiled_code(dir.path()).keys().eq(first.keys()));
+    for (path, bytes) in damaged {
+        assert!(fs::read(path).unwrap() != bytes, "{path:?} is still damaged");
+    }
 }
