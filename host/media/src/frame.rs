@@ -10,6 +10,7 @@ use crate::{
     av::{self, Quality},
     encode::{Chroma, encode_jpeg, encode_rows},
     orientation::PixelRect,
+    patch::{Patch, PatchKind},
     presentation::Presentation,
     render::Contexts,
 };
@@ -123,18 +124,24 @@ impl LocalFrame {
         self.packed(contexts, part, size, scaling, |rows, stride| encode_rows(rows, stride, size, quality, chroma))?
     }
 
-    pub(crate) fn rgb(&self, region: Rect, out: Size) -> Result<RgbImage> {
-        self.render(&mut Contexts::default(), pixels(self.0.size, region)?, out, Quality::Fine)
-    }
-
-    pub(crate) fn colours(&self, region: Rect, out: Size) -> Result<RgbImage> {
-        self.render(&mut Contexts::default(), pixels(self.0.size, region)?, out, Quality::Even)
-    }
-
-    pub(crate) fn luma(&self, region: Rect, out: Size) -> Result<Vec<u8>> {
-        let mut luma = Vec::new();
-        self.luma_into(&mut Contexts::default(), region, out, Quality::Fast, &mut luma)?;
-        Ok(luma)
+    /// `None` where it lies outside the frame.
+    pub(crate) fn patch(&self, &Patch { kind, region, out }: &Patch) -> Result<Option<Vec<u8>>> {
+        let contexts = &mut Contexts::default();
+        let rgb = |contexts, quality| {
+            self.render(contexts, pixels(self.0.size, region)?, out, quality).map(|image| image.data)
+        };
+        let made = match kind {
+            PatchKind::Rgb => rgb(contexts, Quality::Fine),
+            PatchKind::Colours => rgb(contexts, Quality::Even),
+            PatchKind::Luma => {
+                let mut luma = Vec::new();
+                self.luma_into(contexts, region, out, Quality::Fast, &mut luma).map(|()| luma)
+            }
+        };
+        match made {
+            Err(MediaError::OutsideFrame) => Ok(None),
+            made => made.map(Some),
+        }
     }
 
     /// Replaces the content of `luma`.
@@ -309,11 +316,14 @@ mod tests {
             };
             let (whole, part) = (a.size().to_rect(), Rect::new(33.0, 17.0, 94.0, 80.0));
             let small = Size { width: 40, height: 30 };
+            let patch = |frame: &LocalFrame, kind: PatchKind| {
+                frame.patch(&Patch { kind, region: part, out: small }).unwrap().unwrap()
+            };
             same("whole", &a.crop(None, None).unwrap().data, &b.crop(None, None).unwrap().data, 0.1);
             same("part", &a.crop(Some(part), None).unwrap().data, &b.crop(Some(part), None).unwrap().data, 0.1);
-            same("scaled", &a.rgb(part, small).unwrap().data, &b.rgb(part, small).unwrap().data, 0.5);
-            same("colours", &a.colours(part, small).unwrap().data, &b.colours(part, small).unwrap().data, 0.5);
-            same("luma", &a.luma(part, small).unwrap(), &b.luma(part, small).unwrap(), 0.1);
+            same("scaled", &patch(&a, PatchKind::Rgb), &patch(&b, PatchKind::Rgb), 0.5);
+            same("colours", &patch(&a, PatchKind::Colours), &patch(&b, PatchKind::Colours), 0.5);
+            same("luma", &patch(&a, PatchKind::Luma), &patch(&b, PatchKind::Luma), 0.1);
             let (mut bright_a, mut bright_b) = (Vec::new(), Vec::new());
             let mut scaler = LocalScaler::default();
             scaler.brightness(&a, whole, small, &mut bright_a).unwrap();

@@ -52,6 +52,7 @@ mod network;
 mod options;
 mod orientation;
 mod origin;
+mod patch;
 mod picture_size;
 mod presentation;
 mod process;
@@ -78,6 +79,7 @@ pub use interrupt::Interrupt;
 pub use luminance::Luminance;
 pub use network::{check_target, guard_client};
 pub use options::{BadOption, check_format, parse_options};
+pub use patch::{Patch, PatchKind};
 pub use process::{
     DecoderFault, DecoderLimits, DecoderProgram, Isolation, decoder_crashes, isolate, isolation, serve_decoder,
 };

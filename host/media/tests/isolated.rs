@@ -29,7 +29,8 @@ use std::time::{Duration, Instant};
 use common::{Media, all, input};
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Region, Size};
 use ocellus_media::{
-    Decoder, DecoderLimits, DecoderProgram, Decoding, Frame, Input, Interrupt, Location, MediaError, Scaler, isolation,
+    Decoder, DecoderLimits, DecoderProgram, Decoding, Frame, Input, Interrupt, Location, MediaError, Patch, PatchKind,
+    Scaler, isolation,
 };
 use rtsp::camera::{Behaviour, Rtsp};
 
@@ -93,6 +94,32 @@ fn pictures_are_the_same_byte_for_byte() {
             assert!(made(a, &mut scaler_here) == made(b, &mut scaler_there), "{name}, frame {}", a.index());
         }
     }
+}
+
+#[test]
+fn any_number_of_patches_of_any_size_comes_in_order() {
+    let media = Media::new();
+    let clip = media.make("-f lavfi -i testsrc2=s=160x120:r=10:d=1", "clip.mp4");
+    let first = |mut decoder: Decoder| decoder.next_frame().unwrap().unwrap();
+    let here = first(Decoder::open_here(&input(&clip), &Interrupt::new()).unwrap());
+    let there = first(Decoder::open(&input(&clip), &Interrupt::new()).unwrap());
+    let kinds = [PatchKind::Rgb, PatchKind::Colours, PatchKind::Luma];
+    let patch = |n: u32| {
+        // Every seventh lies beside the frame, and some do not fit into one answer.
+        let left = if n.is_multiple_of(7) { 200.0 } else { (n % 90) as f32 };
+        let region = Rect::new(left, 5.0, left + 40.0, 90.0);
+        let out = if n.is_multiple_of(150) {
+            Size { width: 2500, height: 2000 }
+        } else {
+            Size { width: 8 + n % 9, height: 6 }
+        };
+        Patch { kind: kinds[n as usize % 3], region, out }
+    };
+    let patches: Vec<_> = (1..=600).map(patch).collect();
+    let (made_here, made_there) = (here.patches(&patches).unwrap(), there.patches(&patches).unwrap());
+    assert_eq!(made_here.iter().filter(|made| made.is_none()).count(), 85);
+    assert!(made_here == made_there);
+    assert!(there.patches(&[]).unwrap().is_empty());
 }
 
 /// The frames before a fault, and the error at the end.

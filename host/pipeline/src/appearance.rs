@@ -9,8 +9,8 @@
 //!
 //! It distinguishes a red coat from a black one, not two people in the same uniform.
 
-use ocellus_core::{Rect, RgbImage, Size};
-use ocellus_media::Frame;
+use ocellus_core::{Rect, Size};
+use ocellus_media::{Frame, Patch, PatchKind};
 
 /// Size of the sampled picture: a few hundred pixels suffice for histograms, and swscale averages.
 const SAMPLE: Size = Size { width: 16, height: 32 };
@@ -21,16 +21,23 @@ const BINS: usize = BRIGHTNESS + HUES;
 
 /// The descriptor of the region `rect`: 56 numbers; empty where it lies outside the frame.
 pub(crate) fn appearance(frame: &Frame, rect: Rect) -> Vec<f32> {
+    let Patch { region, out, .. } = patch(rect);
+    frame.colours(region, out).map_or_else(|_| Vec::new(), |image| descriptor(&image.data))
+}
+
+/// The patch of a box whose [`descriptor`] is its appearance.
+pub(crate) fn patch(rect: Rect) -> Patch {
     // The margins of a box show the background.
     let (dx, dy) = (rect.width() * 0.1, rect.height() * 0.05);
     let inner = Rect::new(rect.left + dx, rect.top + dy, rect.right - dx, rect.bottom - dy);
-    frame.colours(inner, SAMPLE).map_or_else(|_| Vec::new(), |image| descriptor(&image))
+    Patch { kind: PatchKind::Colours, region: inner, out: SAMPLE }
 }
 
-fn descriptor(image: &RgbImage) -> Vec<f32> {
+/// The descriptor of the pixels of a [`patch`].
+pub(crate) fn descriptor(rgb: &[u8]) -> Vec<f32> {
     let mut bins = vec![0.0_f32; BANDS * BINS];
-    let (width, height) = (image.width.max(1) as usize, image.height.max(1) as usize);
-    for (n, pixel) in image.data.chunks_exact(3).enumerate() {
+    let (width, height) = (SAMPLE.width as usize, SAMPLE.height as usize);
+    for (n, pixel) in rgb.chunks_exact(3).enumerate() {
         let band = (n / width) * BANDS / height;
         let &[r, g, b] = pixel else { continue };
         let [r, g, b] = [r, g, b].map(|v| f32::from(v) / 255.0);
@@ -67,13 +74,11 @@ fn spread(bins: &mut [f32], first: usize, count: usize, at: f32, around: bool, w
 mod tests {
     use super::*;
 
-    fn picture(colour: impl Fn(u32) -> [u8; 3]) -> RgbImage {
-        let data =
-            (0..SAMPLE.height).flat_map(|y| std::iter::repeat_n(colour(y), SAMPLE.width as usize)).flatten().collect();
-        RgbImage { width: SAMPLE.width, height: SAMPLE.height, data }
+    fn picture(colour: impl Fn(u32) -> [u8; 3]) -> Vec<u8> {
+        (0..SAMPLE.height).flat_map(|y| std::iter::repeat_n(colour(y), SAMPLE.width as usize)).flatten().collect()
     }
 
-    fn similarity(a: &RgbImage, b: &RgbImage) -> f32 {
+    fn similarity(a: &[u8], b: &[u8]) -> f32 {
         descriptor(a).iter().zip(descriptor(b)).map(|(a, b)| a * b).sum()
     }
 

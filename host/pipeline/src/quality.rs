@@ -19,7 +19,7 @@
 
 use ocellus_core::{Landmarks, ObjectType, Point, Rect, Size};
 use ocellus_detect::RawDetection;
-use ocellus_media::{Frame, Luminance};
+use ocellus_media::{Frame, Luminance, Patch, PatchKind};
 
 /// Parameters of the quality of one kind of object.
 struct Scale {
@@ -54,12 +54,27 @@ const OTHER: Scale = Scale { best: 135.0, half_sharpness: 0.3, weights: WEIGHTS 
 
 /// The quality of a detection, given all detections in its frame. Never NaN; 0 for an invalid box.
 pub fn quality_in(frame: &Frame, detection: &RawDetection, seen: &[RawDetection]) -> f32 {
-    quality(detection, &luminance(frame, &detection.rect), clear(detection, seen), frame.size())
+    let patch = patch(&detection.rect, frame.size());
+    let luma = frame.luma(patch.region, patch.out).ok();
+    quality_by(luma.as_deref(), patch.out, detection, seen, frame.size())
 }
 
-fn luminance(frame: &Frame, rect: &Rect) -> Luminance {
-    let size = Luminance::measured_size(rect, frame.size());
-    frame.luma(*rect, size).map_or_else(|_| Luminance::default(), |luma| Luminance::of(&luma, size))
+/// The patch of a box that its quality is measured from.
+pub(crate) fn patch(rect: &Rect, frame: Size) -> Patch {
+    Patch { kind: PatchKind::Luma, region: *rect, out: Luminance::measured_size(rect, frame) }
+}
+
+/// [`quality_in`], from the bytes of the [`patch`] and its size; `None` where it lies outside the
+/// frame.
+pub(crate) fn quality_by(
+    luma: Option<&[u8]>,
+    size: Size,
+    detection: &RawDetection,
+    seen: &[RawDetection],
+    frame: Size,
+) -> f32 {
+    let luminance = luma.map_or_else(Luminance::default, |luma| Luminance::of(luma, size));
+    quality(detection, &luminance, clear(detection, seen), frame)
 }
 
 /// Preference of a picture as the best shot: the odds of its quality, lowered by the detail that is

@@ -35,7 +35,7 @@ use ocellus_media::Frame;
 
 use crate::{
     cut::SceneChange,
-    identity::{APPEARANCE_SAME, Crop},
+    identity::{APPEARANCE_SAME, Crop, embedder_of_appearances},
 };
 
 /// Least intersection over union with a tracklet's last box.
@@ -167,13 +167,11 @@ impl<'a> TrackletBuilder<'a> {
         scores: &[(ObjectType, ScoreThresholds)],
     ) -> Self {
         let (with, without): (Vec<_>, Vec<_>) = types.iter().cloned().partition(|t| embedders.for_type(t).is_some());
-        let has_directions =
-            |t: &ObjectType| compared.contains(t) && embedders.for_type(t).is_some_and(|e| e.has_directions());
         let types = with
             .into_iter()
             .chain(without)
             .map(|object_type| TypeTracklets {
-                has_directions: has_directions(&object_type),
+                has_directions: embedder_of_appearances(embedders, &object_type, compared).is_some(),
                 scores: scores.iter().find(|(t, _)| *t == object_type).map(|(_, s)| *s).unwrap_or_default(),
                 object_type,
                 open: Vec::new(),

@@ -7,7 +7,7 @@ use ffmpeg_next::decoder;
 
 use super::*;
 use crate::{
-    Location,
+    Location, Patch, PatchKind,
     av::{self, Codec, Coded},
     origin,
 };
@@ -90,7 +90,8 @@ fn watch(clip: &Path, seek: Option<f64>, devices: Vec<Arc<dyn Device>>) -> Seen 
             match decoder.next_frame() {
                 Ok(Some(frame)) => {
                     let size = frame.size();
-                    frames.push((frame.index(), frame.time(), frame.luma(size.to_rect(), size).unwrap()));
+                    let whole = Patch { kind: PatchKind::Luma, region: size.to_rect(), out: size };
+                    frames.push((frame.index(), frame.time(), frame.patch(&whole).unwrap().unwrap()));
                 }
                 Ok(None) => return None,
                 Err(error) => return Some(error.to_string()),

@@ -9,7 +9,7 @@ use super::{
     shared_memory::{ON_DEMAND, SLOT, SharedMemory},
     socket::Socket,
 };
-use crate::{MediaError, Result, frame::LocalFrame, scaler::LocalScaler};
+use crate::{MediaError, Patch, Result, frame::LocalFrame, scaler::LocalScaler};
 
 /// Frames of which the parent has handles.
 #[derive(Clone, Default)]
@@ -60,9 +60,7 @@ impl Painter {
             Wanted::Jpeg { frame, region, max_side, quality } => {
                 self.scaler.jpeg(&self.frames.get(frame)?, region, max_side, quality)?
             }
-            Wanted::Rgb { frame, region, out } => self.frames.get(frame)?.rgb(region, out)?.data,
-            Wanted::Colours { frame, region, out } => self.frames.get(frame)?.colours(region, out)?.data,
-            Wanted::Luma { frame, region, out } => self.frames.get(frame)?.luma(region, out)?,
+            Wanted::Patches { frame, ref patches } => return self.patches(frame, patches),
             Wanted::Next { .. }
             | Wanted::Seek(_)
             | Wanted::GoOn { .. }
@@ -74,6 +72,18 @@ impl Painter {
         };
         self.memory.bytes(ON_DEMAND, bytes.len()).ok_or_else(too_large)?.copy_from_slice(&bytes);
         Ok(Given::Bytes(bytes.len() as u64))
+    }
+
+    fn patches(&mut self, frame: u64, patches: &[Patch]) -> Result<Given> {
+        let frame = self.frames.get(frame)?;
+        let mut at = ON_DEMAND;
+        let mut write = |patch: &Patch| {
+            let Some(bytes) = frame.patch(patch)? else { return Ok(false) };
+            self.memory.bytes(at, bytes.len()).ok_or_else(too_large)?.copy_from_slice(&bytes);
+            at += bytes.len();
+            Ok(true)
+        };
+        patches.iter().map(&mut write).collect::<Result<_>>().map(Given::Patches)
     }
 
     /// Writes an input of a frame to the shared memory, and returns its size in bytes.
@@ -128,12 +138,7 @@ pub(super) fn paint(mut socket: Socket, mut painter: Painter) {
 impl Wanted {
     pub(super) fn is_of_frame(&self) -> bool {
         match self {
-            Self::Look { .. }
-            | Self::Crop { .. }
-            | Self::Jpeg { .. }
-            | Self::Rgb { .. }
-            | Self::Colours { .. }
-            | Self::Luma { .. } => true,
+            Self::Look { .. } | Self::Crop { .. } | Self::Jpeg { .. } | Self::Patches { .. } => true,
             Self::Next { .. }
             | Self::Seek(_)
             | Self::GoOn { .. }

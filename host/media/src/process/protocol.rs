@@ -6,7 +6,7 @@ use ocellus_core::{ChannelOrder, InputSpec, Rect, Region, Size, VideoTransform};
 use serde::{Deserialize, Serialize};
 
 use super::isolation::Isolation;
-use crate::{Decoding, MediaError, MediaInfo, Recording, fallback::Fallback};
+use crate::{Decoding, MediaError, MediaInfo, Patch, Recording, fallback::Fallback};
 
 /// The first message to a child, over `control`, with the descriptors of `decoding` and its memory,
 /// of `pictures` and its memory, and of the file or of the socket for bytes of a URL.
@@ -113,27 +113,16 @@ pub(super) enum Wanted {
         max_side: Option<u32>,
         quality: u8,
     },
-    Rgb {
+    Patches {
         frame: u64,
-        region: Rect,
-        out: Size,
-    },
-    Colours {
-        frame: u64,
-        region: Rect,
-        out: Size,
-    },
-    Luma {
-        frame: u64,
-        region: Rect,
-        out: Size,
+        patches: Vec<Patch>,
     },
 }
 
 /// A small picture that is made of every frame: the input of a detector, or of motion detection.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Look {
-    Input { spec: Spec, region: Option<Part> },
+    Input { spec: Spec, region: Option<Area> },
     Brightness { region: Rect, out: Size },
 }
 
@@ -175,6 +164,9 @@ pub(super) enum Given {
     Recording(Option<Recording>),
     /// The number of bytes at [`ON_DEMAND`](super::shared_memory::ON_DEMAND).
     Bytes(u64),
+    /// Which patches lie within the frame; the bytes of these follow each other from
+    /// [`ON_DEMAND`](super::shared_memory::ON_DEMAND) on.
+    Patches(Vec<bool>),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -250,21 +242,21 @@ impl From<Spec> for InputSpec {
 
 /// [`Region`] in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Part {
+pub(super) struct Area {
     width: u32,
     height: u32,
     x: i32,
     y: i32,
 }
 
-impl From<Region> for Part {
+impl From<Region> for Area {
     fn from(Region { width, height, x, y }: Region) -> Self {
         Self { width, height, x, y }
     }
 }
 
-impl From<Part> for Region {
-    fn from(Part { width, height, x, y }: Part) -> Self {
+impl From<Area> for Region {
+    fn from(Area { width, height, x, y }: Area) -> Self {
         Self { width, height, x, y }
     }
 }

@@ -19,7 +19,7 @@ use super::{
     web_server::{WebServer, found},
 };
 use crate::{
-    Input, Interrupt, Location, MediaError, MediaInfo, Recording, Result,
+    Input, Interrupt, Location, MediaError, MediaInfo, Patch, Recording, Result,
     http::Session,
     options::check_url,
     origin,
@@ -32,6 +32,9 @@ use crate::{
 
 /// Limit of the inputs of a frame that are made ahead: one for each detector, and for motion.
 const MOST_LOOKS: usize = 32;
+
+/// Limit of the patches of a request, for its message.
+const MOST_PATCHES: usize = 256;
 
 /// A decoder in a child. Its methods are documented at [`Decoder`](crate::Decoder).
 pub(crate) struct RemoteDecoder {
@@ -306,7 +309,11 @@ impl RemoteFrame {
 
     /// `size`: of the returned picture.
     pub(crate) fn crop(&self, region: Option<Rect>, max_side: Option<u32>, size: Size) -> Result<RgbImage> {
-        self.rgb_of(Wanted::Crop { frame: self.id(), region, max_side }, size)
+        let wanted = Wanted::Crop { frame: self.id(), region, max_side };
+        let count = u64::from(size.width) * u64::from(size.height) * 3;
+        let mut data = Vec::new();
+        self.bytes(Over::Pictures, wanted, Some(count), &mut data)?;
+        Ok(RgbImage { width: size.width, height: size.height, data })
     }
 
     pub(crate) fn jpeg(&self, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
@@ -315,19 +322,32 @@ impl RemoteFrame {
         Ok(file)
     }
 
-    pub(crate) fn rgb(&self, region: Rect, out: Size) -> Result<RgbImage> {
-        self.rgb_of(Wanted::Rgb { frame: self.id(), region, out }, out)
+    pub(crate) fn patches(&self, patches: &[Patch]) -> Result<Vec<Option<Vec<u8>>>> {
+        let mut made = Vec::with_capacity(patches.len());
+        let mut rest = patches;
+        while let Some((first, others)) = rest.split_first() {
+            let mut room = (SLOT as u64).saturating_sub(first.count());
+            let more = others.iter().take(MOST_PATCHES - 1).take_while(|patch| {
+                let left = room.checked_sub(patch.count());
+                room = left.unwrap_or(room);
+                left.is_some()
+            });
+            let (asked, later) = rest.split_at(1 + more.count());
+            made.extend(self.ask_patches(asked)?);
+            rest = later;
+        }
+        Ok(made)
     }
 
-    pub(crate) fn colours(&self, region: Rect, out: Size) -> Result<RgbImage> {
-        self.rgb_of(Wanted::Colours { frame: self.id(), region, out }, out)
-    }
-
-    pub(crate) fn luma(&self, region: Rect, out: Size) -> Result<Vec<u8>> {
-        let mut luma = Vec::new();
-        let wanted = Wanted::Luma { frame: self.id(), region, out };
-        self.bytes(Over::Pictures, wanted, Some(area(out)), &mut luma)?;
-        Ok(luma)
+    /// Patches that fit into one answer.
+    fn ask_patches(&self, patches: &[Patch]) -> Result<Vec<Option<Vec<u8>>>> {
+        let connection = &self.0.connection;
+        let wanted = Wanted::Patches { frame: self.id(), patches: patches.to_vec() };
+        let made = connection.ask(Over::Pictures, wanted, None, |answer, memory| match answer.given? {
+            Given::Patches(within) if within.len() == patches.len() => Ok(copied_patches(patches, &within, memory)),
+            _ => Ok(None),
+        })?;
+        made.ok_or_else(|| connection.broken())
     }
 
     pub(crate) fn input(&self, spec: &InputSpec, region: Option<Region>) -> Result<Vec<u8>> {
@@ -360,12 +380,6 @@ impl RemoteFrame {
         self.0.head.id
     }
 
-    fn rgb_of(&self, wanted: Wanted, size: Size) -> Result<RgbImage> {
-        let mut data = Vec::new();
-        self.bytes(Over::Pictures, wanted, Some(area(size).saturating_mul(3)), &mut data)?;
-        Ok(RgbImage { width: size.width, height: size.height, data })
-    }
-
     /// Requests bytes into `to`: `expected` of them, or any number.
     fn bytes(&self, over: Over, wanted: Wanted, expected: Option<u64>, to: &mut Vec<u8>) -> Result<()> {
         let connection = &self.0.connection;
@@ -379,6 +393,18 @@ impl RemoteFrame {
     }
 }
 
-fn area(size: Size) -> u64 {
-    u64::from(size.width) * u64::from(size.height)
+/// `None` for patches that would lie outside the memory.
+fn copied_patches(patches: &[Patch], within: &[bool], memory: &SharedMemory) -> Option<Vec<Option<Vec<u8>>>> {
+    let mut at = ON_DEMAND;
+    let copied = |(patch, is_within): (&Patch, &bool)| {
+        if !is_within {
+            return Some(None);
+        }
+        let count = usize::try_from(patch.count()).ok()?;
+        let mut bytes = Vec::new();
+        memory.copy_to(at, count, &mut bytes).then_some(())?;
+        at += count;
+        Some(Some(bytes))
+    };
+    patches.iter().zip(within).map(copied).collect()
 }

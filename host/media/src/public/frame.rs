@@ -3,8 +3,9 @@
 use ocellus_core::{Rect, Region, RgbImage, Size};
 
 use crate::{
-    Result,
+    MediaError, Result,
     frame::{LocalFrame, fitted, looked_at},
+    patch::{Patch, PatchKind},
     process::RemoteFrame,
 };
 
@@ -117,10 +118,7 @@ impl Frame {
     /// [`MediaError::OutsideFrame`](crate::MediaError::OutsideFrame), when the region has no pixel
     /// of the frame or `out` has no area.
     pub fn rgb(&self, region: Rect, out: Size) -> Result<RgbImage> {
-        match &self.0 {
-            Place::Here(frame) => frame.rgb(region, out),
-            Place::Process(frame) => frame.rgb(region, out),
-        }
+        self.image(PatchKind::Rgb, region, out)
     }
 
     /// As [`Frame::rgb`], several times as fast, for measuring colours: bilinear, and chroma may be
@@ -129,10 +127,7 @@ impl Frame {
     /// # Errors
     /// As [`Frame::rgb`].
     pub fn colours(&self, region: Rect, out: Size) -> Result<RgbImage> {
-        match &self.0 {
-            Place::Here(frame) => frame.colours(region, out),
-            Place::Process(frame) => frame.colours(region, out),
-        }
+        self.image(PatchKind::Colours, region, out)
     }
 
     /// As [`Frame::rgb`], in grey: luma from 0 (black) to 255 (white) for every range of the
@@ -142,9 +137,27 @@ impl Frame {
     /// # Errors
     /// As [`Frame::rgb`].
     pub fn luma(&self, region: Rect, out: Size) -> Result<Vec<u8>> {
+        self.patch(Patch { kind: PatchKind::Luma, region, out })
+    }
+
+    /// The bytes of several patches; `None` for those of which [`Frame::rgb`] would say that they
+    /// lie outside the frame. With a decoder process, many patches take hardly longer than one.
+    ///
+    /// # Errors
+    /// That of the decoder process, if it died.
+    pub fn patches(&self, patches: &[Patch]) -> Result<Vec<Option<Vec<u8>>>> {
         match &self.0 {
-            Place::Here(frame) => frame.luma(region, out),
-            Place::Process(frame) => frame.luma(region, out),
+            Place::Here(frame) => patches.iter().map(|patch| frame.patch(patch)).collect(),
+            Place::Process(frame) => frame.patches(patches),
         }
+    }
+
+    fn image(&self, kind: PatchKind, region: Rect, out: Size) -> Result<RgbImage> {
+        let data = self.patch(Patch { kind, region, out })?;
+        Ok(RgbImage { width: out.width, height: out.height, data })
+    }
+
+    fn patch(&self, patch: Patch) -> Result<Vec<u8>> {
+        self.patches(&[patch])?.pop().flatten().ok_or(MediaError::OutsideFrame)
     }
 }

@@ -106,21 +106,27 @@ pub(crate) fn embed(embedders: &Embedders, crops: &[Crop<'_>], meter: &Arc<CpuMe
     Ok(vectors)
 }
 
-/// Sets the appearances of detections, for trackers that compare them: the directions of their
-/// embeddings, if the type has an embedder that gives directions and its tracker compares them
-/// (`is_compared`), and the descriptor of `appearance` otherwise. `meter` as in [`embed`].
+/// The embedder whose directions are the appearances of a type's detections, if it has one and its
+/// tracker is among those that compare appearances. Otherwise they are the descriptors of
+/// `appearance`.
+pub(crate) fn embedder_of_appearances<'a>(
+    embedders: &'a Embedders,
+    object_type: &ObjectType,
+    compared: &[ObjectType],
+) -> Option<&'a Embedder> {
+    embedders.for_type(object_type).map(|e| &**e).filter(|e| compared.contains(object_type) && e.has_directions())
+}
+
+/// Sets the appearances of detections to the directions of the embedder of this type. `meter` as in
+/// [`embed`].
 pub(crate) fn describe(
     embedders: &Embedders,
+    embedder: &Embedder,
     frame: &Frame,
     object_type: &ObjectType,
-    is_compared: bool,
     detections: &mut [Detection],
     meter: &Arc<CpuMeter>,
 ) -> Result<()> {
-    let Some(embedder) = embedders.for_type(object_type).filter(|e| is_compared && e.has_directions()) else {
-        detections.iter_mut().for_each(|d| d.appearance = appearance(frame, d.rect));
-        return Ok(());
-    };
     let crops: Vec<_> =
         detections.iter().map(|d| Crop { frame, object_type, rect: d.rect, landmarks: d.landmarks.as_ref() }).collect();
     let vectors = embed(embedders, &crops, meter)?;
@@ -260,17 +266,18 @@ mod tests {
 
         let rect = Rect::new(10.0, 10.0, 50.0, 50.0);
         let landmarks = align::PLACES.map(|p| ocellus_core::Point { x: p.x / 2.0, y: p.y / 2.0 });
-        let described = |object_type: ObjectType, is_compared: bool, landmarks: Option<Landmarks>| {
+        let compared = [ObjectType::face(), ObjectType::body()];
+        let embedder = embedder_of_appearances(&embedders, &ObjectType::face(), &compared).unwrap();
+        let described = |landmarks: Option<Landmarks>| {
             let mut detections = [Detection { rect, score: 0.9, quality: 0.9, landmarks, appearance: Vec::new() }];
-            describe(&embedders, &frame, &object_type, is_compared, &mut detections, &Arc::default()).unwrap();
+            describe(&embedders, embedder, &frame, &ObjectType::face(), &mut detections, &Arc::default()).unwrap();
             let [Detection { appearance, .. }] = detections;
             (appearance.len(), appearance.iter().map(|v| v * v).sum::<f32>().sqrt().round())
         };
-        let colours = described(ObjectType::body(), true, None);
-        assert_eq!(described(ObjectType::face(), true, Some(landmarks)), (128, 1.0));
-        assert_eq!(described(ObjectType::face(), false, Some(landmarks)), colours, "its tracker does not compare");
-        assert_eq!(described(ObjectType::face(), true, None), (0, 0.0), "it cannot be aligned");
-        assert_eq!(colours.1, 1.0);
+        assert_eq!(described(Some(landmarks)), (128, 1.0));
+        assert_eq!(described(None), (0, 0.0), "it cannot be aligned");
+        assert!(embedder_of_appearances(&embedders, &ObjectType::face(), &compared[1..]).is_none());
+        assert!(embedder_of_appearances(&embedders, &ObjectType::body(), &compared).is_none(), "none is installed");
     }
 
     #[test]
@@ -293,10 +300,9 @@ mod tests {
         assert_eq!((of_car.len(), measure(&embedders, &car)), (56, (APPEARANCE, APPEARANCE_SAME)));
 
         let mut detections = [Detection { rect, score: 0.9, quality: 0.9, landmarks: None, appearance: Vec::new() }];
-        describe(&embedders, &frame, &body, true, &mut detections, &Arc::default()).unwrap();
+        let embedder = embedder_of_appearances(&embedders, &body, std::slice::from_ref(&body)).unwrap();
+        describe(&embedders, embedder, &frame, &body, &mut detections, &Arc::default()).unwrap();
         assert_eq!(detections[0].appearance, embedders.for_type(&body).unwrap().direction(of_body));
-        describe(&embedders, &frame, &body, false, &mut detections, &Arc::default()).unwrap();
-        assert_eq!(detections[0].appearance.len(), 56, "its tracker does not compare");
     }
 
     #[test]

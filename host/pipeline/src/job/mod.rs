@@ -9,6 +9,7 @@
 mod context;
 mod decode;
 mod detect;
+mod measure;
 mod output;
 mod resume;
 mod stages;
@@ -24,6 +25,7 @@ use tracing::warn;
 pub(crate) use self::context::{Context, Failure, FailureKind};
 use self::{
     decode::{Decode, FrameInFlight},
+    measure::Measurer,
     output::Output,
     resume::{Archived, Log, Prior},
     stages::Stopped,
@@ -187,9 +189,7 @@ fn begin<'a>(
             context,
             job,
             tracks,
-            types,
-            compared,
-            scores: header_scores.clone(),
+            measurer: Measurer::new(context.embedders, types, compared, &header_scores),
             writer,
             tracklets: TrackletBuilder::new(context.embedders, types, compared, &header_scores),
             analysis,

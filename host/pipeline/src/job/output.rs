@@ -10,14 +10,14 @@ use std::{
 };
 
 use ocellus_core::{
-    BestShotType, CpuLaps, Detection, Error, Feature, FrameRecord, ObjectId, ObjectRecord, ObjectType, Result,
-    ScoreThresholds, ShotSummary, Stage, TrackId,
+    BestShotType, CpuLaps, Error, Feature, FrameRecord, ObjectId, ObjectRecord, ObjectType, Result, ShotSummary, Stage,
+    TrackId,
 };
 use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Scaler};
 use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture, StoreError, TrackFrame, TrackWriter};
 
-use super::{context::Context, decode::FrameInFlight};
+use super::{context::Context, decode::FrameInFlight, measure::Measurer};
 use crate::{
     analysis::{Analysis, Event, Role, Sample, TrackKey, take_boxes},
     cut::SceneChange,
@@ -25,7 +25,6 @@ use crate::{
     frame_reader::FrameReader,
     identity::{self, Crop},
     pictures::{self, Frames, pixels},
-    quality::quality_in,
     source::FramePosition,
     tracklet::TrackletBuilder,
 };
@@ -46,11 +45,7 @@ type ObjectFrames = (Frame, Option<Frame>, Option<Frame>);
 pub(super) struct Output<'a> {
     pub context: &'a Context<'a>,
     pub job: Job,
-    pub types: &'a [ObjectType],
-    /// Types whose trackers compare appearances.
-    pub compared: &'a [ObjectType],
-    /// Score thresholds, as in the header of the log.
-    pub scores: Vec<(ObjectType, ScoreThresholds)>,
+    pub measurer: Measurer<'a>,
     pub writer: DetectionWriter,
     /// The boxes of tracks, for players; the job does not depend on them.
     pub tracks: Option<TrackWriter>,
@@ -139,30 +134,7 @@ impl Output<'_> {
         raw: Vec<RawDetection>,
     ) -> Result<FrameRecord> {
         self.laps.lap(Stage::Other);
-        let mut detections: Vec<(ObjectType, Vec<Detection>)> =
-            self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
-        for seen in &raw {
-            let Some((_, list)) = detections.iter_mut().find(|(t, _)| *t == seen.object_type) else { continue };
-            let scores = self.scores_of(&seen.object_type);
-            // A weak detection is never reported, and nothing is compared with it.
-            let quality = if seen.score < scores.min { 0.0 } else { quality_in(frame, seen, &raw) };
-            let RawDetection { rect, score, landmarks, .. } = *seen;
-            list.push(Detection { rect, score, quality, landmarks, appearance: Vec::new() });
-        }
-        for (object_type, detections) in &mut detections {
-            let is_compared = self.compared.contains(object_type);
-            let scores = self.scores_of(object_type);
-            let strong = scores.weak_last(detections);
-            let Some(detections) = detections.get_mut(..strong) else { continue };
-            identity::describe(
-                self.context.embedders,
-                frame,
-                object_type,
-                is_compared,
-                detections,
-                self.context.progress.cpu(),
-            )?;
-        }
+        let detections = self.measurer.measure(frame, &raw, self.context.progress.cpu())?;
         let wall_us = taken_us.unwrap_or_else(|| self.context.clock.now().as_microsecond());
         let mut record = FrameRecord {
             index: frame.index(),
@@ -182,10 +154,6 @@ impl Output<'_> {
             self.sync()?;
         }
         Ok(record)
-    }
-
-    fn scores_of(&self, object_type: &ObjectType) -> ScoreThresholds {
-        self.scores.iter().find(|(t, _)| t == object_type).map(|(_, scores)| *scores).unwrap_or_default()
     }
 
     /// Makes the log durable.
