@@ -1,17 +1,16 @@
-//! Connection to a decoder process: start, requests, watchdog and end.
+//! Connection to a decoder process: task, requests, watchdog and end.
 
 use std::{
     fs,
     io::{self, Read},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::process::{CommandExt, ExitStatusExt},
+        unix::process::ExitStatusExt,
     },
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ExitStatus},
     sync::{
-        Arc, LazyLock, OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -27,6 +26,7 @@ use super::{
     protocol::{Answer, Control, Given, Place, Purpose, Task, Wanted},
     shared_memory::SharedMemory,
     socket::Socket,
+    starter::{self, Started},
     web_server::WebServer,
 };
 use crate::{Decoding, Interrupt, MediaError, Result, fallback, rtsp::Relay};
@@ -120,11 +120,9 @@ impl Connection {
         interrupt: &Interrupt,
     ) -> Result<Arc<Self>> {
         let start = || -> io::Result<Self> {
-            let (control, theirs) = Socket::pair()?;
+            let Started { child, control, stderr } = starter::start(program)?;
             let (decoding, child_decoding) = Channel::new()?;
             let (pictures, child_pictures) = Channel::new()?;
-            let (stderr, their_stderr) = nonblocking_pipe()?;
-            let child = spawn(program, theirs.into(), their_stderr)?;
             let connection = Self {
                 child: Mutex::new(Some(child)),
                 control,
@@ -295,6 +293,7 @@ impl Drop for Connection {
         if let Some(child) = self.child.lock().as_mut() {
             kill(child);
         }
+        starter::keep_ready();
     }
 }
 
@@ -320,41 +319,6 @@ fn cause_of(status: Option<ExitStatus>, said: &str) -> End {
     // SIGKILL comes from the kernel's OOM killer.
     let was_killed = status.is_some_and(|status| status.signal() == Some(rustix::process::Signal::KILL.as_raw()));
     if was_killed || said.contains("memory allocation of") { End::NoMemory } else { End::Crashed }
-}
-
-/// A non-blocking pipe, which drops output when it is full instead of blocking the child.
-fn nonblocking_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    use rustix::pipe::{PipeFlags, pipe_with};
-    Ok(pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
-}
-
-/// Starts a child that dies with this process (`PR_SET_PDEATHSIG`). The kernel takes the thread
-/// that started a child for its parent, so that one thread, which never ends, starts them all.
-fn spawn(program: &DecoderProgram, control: OwnedFd, stderr: OwnedFd) -> io::Result<Child> {
-    type Start = (Command, mpsc::Sender<io::Result<Child>>);
-    static STARTER: LazyLock<Option<mpsc::Sender<Start>>> = LazyLock::new(|| {
-        let (sender, starts) = mpsc::channel::<Start>();
-        let start = move || {
-            for (mut command, answer) in starts {
-                // The receiver waits for the answer.
-                let _ = answer.send(command.spawn());
-            }
-        };
-        thread::Builder::new().name("start-decoders".into()).spawn(start).ok().map(|_| sender)
-    });
-    let mut command = Command::new(&program.path);
-    command.arg0("ocellus").args(&program.arguments);
-    command.arg("--parent").arg(std::process::id().to_string());
-    command.arg("--memory-bytes").arg(program.limits.memory_bytes.to_string());
-    command.env_clear().envs(std::env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path)));
-    command.envs(program.environment.iter().map(|(name, value)| (name, value)));
-    // Its own process group, so that Ctrl-C reaches only the server.
-    command.process_group(0).current_dir("/");
-    command.stdin(Stdio::from(control)).stdout(Stdio::null()).stderr(Stdio::from(stderr));
-    let (sender, started) = mpsc::channel();
-    let gone = || io::Error::other("the thread that starts decoders is gone");
-    STARTER.as_ref().ok_or_else(gone)?.send((command, sender)).map_err(|_| gone())?;
-    started.recv().map_err(|_| gone())?
 }
 
 /// Starts a child that reports its isolation.

@@ -1,13 +1,15 @@
-//! Process-wide choice of the decoder program, and the isolation in force.
-
-use std::sync::OnceLock;
+//! The isolation in force.
 
 use parking_lot::Mutex;
 
-use super::{connection, isolation::Isolation, program::DecoderProgram};
+use super::{
+    connection,
+    isolation::Isolation,
+    program::{self, DecoderProgram},
+    starter,
+};
 use crate::Result;
 
-static PROGRAM: OnceLock<DecoderProgram> = OnceLock::new();
 static IN_FORCE: Mutex<Isolation> =
     Mutex::new(Isolation { process: false, seccomp: false, landlock: false, network: false });
 
@@ -20,17 +22,12 @@ static IN_FORCE: Mutex<Isolation> =
 pub fn isolate(program: DecoderProgram) -> Result<Isolation> {
     let in_force = connection::report(&program)?;
     *IN_FORCE.lock() = in_force;
-    // Only the first call has an effect.
-    let _ = PROGRAM.set(program);
+    program::put_in_force(program);
+    starter::keep_ready();
     Ok(in_force)
 }
 
 /// The isolation in force; none before [`isolate`].
 pub fn isolation() -> Isolation {
     *IN_FORCE.lock()
-}
-
-/// The decoder program, where [`isolate`] set one.
-pub(crate) fn program() -> Option<&'static DecoderProgram> {
-    PROGRAM.get()
 }

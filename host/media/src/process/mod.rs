@@ -29,14 +29,15 @@ mod remote;
 mod sandbox;
 mod shared_memory;
 mod socket;
+mod starter;
 mod web_client;
 mod web_server;
 
 pub use child::serve_decoder;
 pub use connection::decoder_crashes;
-pub(crate) use in_force::program;
 pub use in_force::{isolate, isolation};
 pub use isolation::Isolation;
+pub(crate) use program::in_force as program;
 pub use program::{DecoderLimits, DecoderProgram};
 pub use protocol::DecoderFault;
 pub(crate) use remote::{RemoteDecoder, RemoteFrame, probe};

@@ -1,6 +1,6 @@
-//! Decoder program and its resource limits.
+//! Decoder program, the one that is in force, and its resource limits.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
 use super::protocol::DecoderFault;
 
@@ -18,6 +18,18 @@ pub struct DecoderProgram {
     /// For tests.
     #[doc(hidden)]
     pub fault: Option<DecoderFault>,
+}
+
+static IN_FORCE: OnceLock<DecoderProgram> = OnceLock::new();
+
+/// Makes it the program of this process. Only the first call has an effect.
+pub(super) fn put_in_force(program: DecoderProgram) {
+    let _ = IN_FORCE.set(program);
+}
+
+/// The program of this process; `None`, where it decodes itself.
+pub(crate) fn in_force() -> Option<&'static DecoderProgram> {
+    IN_FORCE.get()
 }
 
 /// Resource limits of a child.
