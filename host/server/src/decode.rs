@@ -42,8 +42,10 @@ pub(crate) struct DecodeArguments {
 
 /// The command that decodes a video: this program with `decode`. `fault` is for tests.
 pub(crate) fn program(limits: DecoderLimits, fault: Option<DecoderFault>) -> Result<DecoderProgram> {
-    let (arguments, environment) = (vec!["decode".into()], environment());
-    Ok(DecoderProgram { path: own_path()?, arguments, environment, limits, fault })
+    let mut environment = environment();
+    // Pictures of whole frames are rare and large: their pages return to the system at once.
+    environment.push(("MIMALLOC_PURGE_DELAY".into(), "0".into()));
+    Ok(DecoderProgram { path: own_path()?, arguments: vec!["decode".into()], environment, limits, fault })
 }
 
 pub(crate) fn run(DecodeArguments { parent, memory_bytes }: &DecodeArguments) -> ExitCode {
