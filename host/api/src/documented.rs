@@ -1,12 +1,10 @@
 //! OpenAPI schemas of answers whose types belong to crates that know no OpenAPI.
 //!
 //! Owns their documentation only: no value of these types exists. A test of the API compares every
-//! answer with its schema, so that a key that changes there is noticed here. Keys that are not
-//! listed may be added.
+//! answer with its schema, so that a key that changes or is added there is noticed here: some
+//! generated clients refuse an answer with a key that they do not know.
 
 #![expect(dead_code, reason = "only the schemas of these types are used")]
-
-use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -52,6 +50,7 @@ pub(crate) struct Health {
     version: String,
     detectors: DetectorReport,
     embedders: EmbedderReport,
+    attributes: AttributeReport,
     /// Plugins in use; `/plugins/` has their details.
     plugins: Vec<PluginHealth>,
     decoding: DecodingReport,
@@ -122,6 +121,30 @@ pub(crate) struct LoadedEmbedder {
     licence: String,
 }
 
+/// Networks that say what an object is like.
+#[derive(ToSchema)]
+pub(crate) struct AttributeReport {
+    /// The networks are still being loaded, and the lists below are empty.
+    loading: bool,
+    classifiers: Vec<LoadedClassifier>,
+    /// Folders that are not used.
+    refused: Vec<RefusedFolder>,
+}
+
+#[derive(ToSchema)]
+pub(crate) struct LoadedClassifier {
+    name: String,
+    version: String,
+    object_type: String,
+    /// Names of its attributes.
+    attributes: Vec<String>,
+    /// Whether it judges if a face is alive.
+    liveness: bool,
+    digest: String,
+    /// Licence of the weights, an SPDX expression.
+    licence: String,
+}
+
 #[derive(ToSchema)]
 pub(crate) struct PluginHealth {
     name: String,
@@ -153,6 +176,7 @@ pub(crate) struct Isolation {
     process: bool,
     seccomp: bool,
     landlock: bool,
+    network: bool,
 }
 
 #[derive(ToSchema)]
@@ -309,6 +333,9 @@ pub(crate) struct CanaryUse {
 /// A detection or a track that was dropped, and why.
 #[derive(ToSchema)]
 pub(crate) struct Decision {
+    // A component of its own would give clients in Go two constants `TRACKER`, with that of kinds
+    // of plugins.
+    #[schema(inline)]
     stage: DecisionStage,
     r#type: String,
     /// Frame number; of a track, that of its best shot.
@@ -366,6 +393,3 @@ pub(crate) struct ReplayRequest {
     #[schema(schema_with = openapi::settings, required = false)]
     stream_settings: Option<Value>,
 }
-
-/// Use of plugins, by name.
-pub(crate) type PluginUses = BTreeMap<String, PluginUse>;

@@ -4,7 +4,7 @@ use ocellus_core::{Counts, ObjectType, Statistic, VideoRecord, VideoStatus};
 use serde::{Serialize, Serializer};
 use serde_json::Map;
 use utoipa::openapi::{
-    ArrayBuilder, ObjectBuilder, Schema,
+    ArrayBuilder, ObjectBuilder, Ref, Schema,
     schema::{AdditionalProperties, Type},
 };
 
@@ -91,6 +91,9 @@ fn statistic_or_empty<S: Serializer>(statistic: &Option<Statistic>, serializer: 
     }
 }
 
+/// Schema that the answer of a replay adds to the document.
+const PLUGIN_USE: &str = "PluginUse";
+
 /// Written by hand, since [`Statistic`] is core's type, and core knows no OpenAPI.
 pub(super) fn schema() -> Schema {
     let of = |kind: Type| ObjectBuilder::new().schema_type(kind);
@@ -130,6 +133,12 @@ pub(super) fn schema() -> Schema {
                 .additional_properties(Some(AdditionalProperties::RefOr(counts.into()))),
         )
         .property("extractors", of(Type::Object))
+        .property(
+            "plugins",
+            of(Type::Object)
+                .description(Some("Cost of each plugin."))
+                .additional_properties(Some(AdditionalProperties::RefOr(Ref::from_schema_name(PLUGIN_USE).into()))),
+        )
         .property(
             "other_video_streams",
             ArrayBuilder::new()

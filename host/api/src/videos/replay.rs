@@ -43,7 +43,7 @@ pub(crate) struct ReplayJson {
     #[schema(value_type = Vec<documented::UnmatchedObject>)]
     lost: Vec<UnmatchedObject>,
     /// Cost of each plugin.
-    #[schema(value_type = documented::PluginUses)]
+    #[schema(value_type = BTreeMap<String, documented::PluginUse>)]
     plugins: BTreeMap<String, PluginUse>,
 }
 
@@ -109,7 +109,7 @@ pub(crate) struct Decisions {
     params(
         VideoPath,
         ("type" = inline(Option<documented::ObjectTypeName>), Query, description = "Object type, such as face."),
-        ("stage" = Option<documented::DecisionStage>, Query, description = "Where it was dropped."),
+        ("stage" = inline(Option<documented::DecisionStage>), Query, description = "Where it was dropped."),
         ("track" = Option<u64>, Query, description = "Track number."),
         ("frame" = Option<u64>, Query, description = "Frame number."),
         ("limit" = Option<u64>, Query, minimum = 1, description = "Most decisions to list, 100 without it; more than 1000 are 1000."),

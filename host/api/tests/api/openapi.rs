@@ -1,9 +1,9 @@
-//! Covers: the OpenAPI document against its golden file, every reference in it, and what every
-//! route declares.
+//! Covers: the OpenAPI document against its golden file, every reference in it, its enumerations,
+//! and what every route declares.
 //!
 //! `OCELLUS_BLESS=1` rewrites the golden file.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use ocellus_api::openapi_document;
 use ocellus_core::SettingsSchema;
@@ -81,6 +81,19 @@ fn every_route_says_who_may_use_it_and_what_it_refuses() {
         assert!(operation["summary"].is_string(), "{method} {path}");
     }
     assert_eq!(count, 72);
+}
+
+#[test]
+fn no_value_is_in_two_enumerations() {
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let values = schemas.iter().filter_map(|(name, schema)| Some((name, schema.get("enum")?.as_array()?)));
+    // Clients in Go have one constant for each value of an enumeration that has a name.
+    let mut owners = BTreeMap::new();
+    for (name, value) in values.flat_map(|(name, values)| values.iter().map(move |value| (name, value.to_string()))) {
+        assert_eq!(owners.insert(value.clone(), name), None, "{value} of {name}");
+    }
+    assert!(owners.len() > 10);
 }
 
 fn path_takes_queries(operation: &Value) -> bool {
