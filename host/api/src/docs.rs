@@ -22,8 +22,8 @@ use crate::{error::ApiError, media_type::media_type};
 const PAGE: &str = "index.html";
 const INITIALIZER: &str = "swagger-initializer.js";
 /// Replaces Swagger UI's own script, which shows a demo document. The document's URL is relative to
-/// the page, for proxies that serve it under a path. No validator, which would be a server on the
-/// web.
+/// the page, for proxies that serve it under a path; the document's `servers` names that path. No
+/// validator, which would be a server on the web.
 const INITIALIZER_SCRIPT: &str = r##"window.ui = SwaggerUIBundle({
   url: "../openapi.json",
   dom_id: "#swagger-ui",

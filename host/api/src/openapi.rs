@@ -1,21 +1,26 @@
 //! `GET /openapi.json`: the document that is generated from the routes.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Extension,
+    body::Body,
     extract::State,
-    http::{Method, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, Method, Uri,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use ocellus_core::SettingsSchema;
+use futures_util::stream;
+use ocellus_core::{Error, SettingsSchema};
 use parking_lot::Mutex;
 use serde_json::Value;
 use utoipa::{
     IntoResponses, Modify, OpenApi, PartialSchema, ToSchema,
     openapi::{
-        KnownFormat, ObjectBuilder, OpenApi as Doc, Ref, RefOr, Schema, SchemaFormat, Type,
+        KnownFormat, ObjectBuilder, OpenApi as Doc, Ref, RefOr, Schema, SchemaFormat, Server, ServerBuilder, Type,
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
     },
 };
@@ -23,10 +28,12 @@ use utoipa::{
 use crate::{
     Api,
     auth::cookie,
+    base_url::BaseUrl,
     error::{self, ApiError},
 };
 
 const SETTINGS: &str = "StreamSettings";
+const SERVERS: &str = "servers";
 
 /// Bytes of a file or a picture: `string` in the format `binary`, which is how generators know a
 /// body that is not JSON.
@@ -54,7 +61,6 @@ pub(crate) fn settings() -> Ref {
         description = "A server for video archives: a recording goes in, its faces, bodies and vehicles come out. The paths under /videos/ are those of the FindFace Multi 2 Videos API.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
-    servers((url = "/", description = "This server.")),
     modifiers(&TokenScheme),
     security(("token" = []), ("bearer" = []), ("session" = [])),
     tags(
@@ -93,7 +99,14 @@ impl Modify for TokenScheme {
 
 /// The document before any route is added.
 pub(crate) fn base() -> Doc {
-    Base::openapi()
+    let mut document = Base::openapi();
+    document.servers = Some(vec![server("/")]);
+    document
+}
+
+/// The server as clients reach it: a path at the host that the document was read from.
+fn server(path: &str) -> Server {
+    ServerBuilder::new().url(path).description(Some("This server.")).build()
 }
 
 /// Adds 429, and 403 where a scope or the origin can be refused, to the operations that need a
@@ -127,8 +140,8 @@ pub(crate) struct Document(Arc<Inner>);
 
 struct Inner {
     made: Doc,
-    /// Its text, and the settings that this has. The document needs no token, and clients may read
-    /// it as slowly as they like: all of them share one copy.
+    /// Its text without `servers`, and the settings that this has. The document needs no token, and
+    /// clients may read it as slowly as they like: all of them share one copy.
     served: Mutex<Option<(Arc<SettingsSchema>, Bytes)>>,
 }
 
@@ -144,7 +157,11 @@ impl Document {
         {
             return Ok(text.clone());
         }
-        let text = Bytes::from(serde_json::to_vec(&self.with_settings(&schema)?)?);
+        let mut document = self.with_settings(&schema)?;
+        if let Some(document) = document.as_object_mut() {
+            document.remove(SERVERS);
+        }
+        let text = Bytes::from(serde_json::to_vec(&document)?);
         *served = Some((schema, text.clone()));
         Ok(text)
     }
@@ -183,7 +200,16 @@ fn remove_object_defaults(schema: &mut Value) {
 pub(crate) async fn openapi(
     State(api): State<Arc<Api>>,
     Extension(document): Extension<Document>,
+    uri: Uri,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let text = document.text(api.engine.settings_schema()?).map_err(ocellus_core::Error::internal)?;
-    Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
+    let text = document.text(api.engine.settings_schema()?).map_err(Error::internal)?;
+    // A proxy's path, which a request may name, goes before the shared copy.
+    let servers = [server(&BaseUrl::of(&api.config, &uri, &headers).root())];
+    let servers = serde_json::to_string(&servers).map_err(Error::internal)?;
+    let begin = Bytes::from(format!("{{\"{SERVERS}\":{servers},"));
+    let rest = text.slice(1..);
+    let length = begin.len() + rest.len();
+    let body = Body::from_stream(stream::iter([begin, rest].map(Ok::<_, Infallible>)));
+    Ok(([(CONTENT_TYPE, "application/json".to_owned()), (CONTENT_LENGTH, length.to_string())], body).into_response())
 }

@@ -58,6 +58,18 @@ async fn the_document_has_the_vendors_names_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_document_names_the_path_of_a_proxy() {
+    let server = Server::start().await;
+    for (prefix, path) in [(None, "/"), (Some("/sub/"), "/sub"), (Some("//evil.example"), "/")] {
+        let request = server.request(Method::GET, "/openapi.json");
+        let request = prefix.into_iter().fold(request, |request, prefix| request.header("x-forwarded-prefix", prefix));
+        let answer = server.send(request).await.expect(200);
+        assert_eq!(answer.headers["content-length"].to_str().unwrap(), answer.body.len().to_string());
+        assert_eq!(answer.json()["servers"], json!([{"url": path, "description": "This server."}]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_document_is_a_page_that_needs_nothing_from_elsewhere() {
     let server = Server::start().await;
     let open = async |path: &str| server.send(server.request(Method::GET, path)).await;
