@@ -5,3 +5,4 @@ mod body;
 pub(crate) mod jobs;
 mod requests;
 pub(crate) mod show;
+mod trust;

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use reqwest::{Certificate, Method, RequestBuilder, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
+
+use super::trust;
 
 /// The server that a command asks, and the token for it.
 #[derive(Args, Debug)]
@@ -22,8 +24,8 @@ pub(crate) struct ServerArguments {
     #[arg(long, env = "OCELLUS_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// Certificate (PEM) of the authority that signed the server's, beside those of the public
-    /// ones; or a server's own that is not marked as an authority.
+    /// Certificates (PEM) to trust beside those of the public authorities: of an authority of your
+    /// own, or the server's own one, self-signed or not, whatever name it is for.
     #[arg(long, env = "OCELLUS_CA_CERT", value_name = "FILE")]
     ca_cert: Option<PathBuf>,
 }
@@ -48,9 +50,7 @@ impl ServerArguments {
         let base = self.server.trim_end_matches('/').to_owned();
         let mut http = reqwest::Client::builder();
         if let Some(path) = &self.ca_cert {
-            let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            let certificate = Certificate::from_pem(&pem).with_context(|| format!("--ca-cert {}", path.display()))?;
-            http = http.add_root_certificate(certificate);
+            http = http.use_preconfigured_tls(trust::tls(path)?);
         }
         Ok(Client { http: http.build()?, base, token: token.trim().to_owned() })
     }
