@@ -62,7 +62,10 @@ pub(crate) fn crop_size(asked: types::Size) -> Result<Size, crops::Unavailable> 
 /// The pictures of a post, for routers with the capability `pictures`. An index counts in the list
 /// of the post's pictures.
 pub trait PostPictures: Send + Sync {
-    /// The picture's file; `None` for an index out of range.
+    /// Number of pictures.
+    fn count(&self) -> usize;
+
+    /// The picture's file; `None` for an index out of range, and where it cannot be read.
     fn file(&self, index: usize) -> Option<&[u8]>;
 
     /// An absolute URL of the file that needs no token and is valid for this long; `None` where the
@@ -82,7 +85,7 @@ pub(crate) fn picture_url(
     index: u32,
     seconds: u32,
 ) -> Result<String, pictures::Unavailable> {
-    let post = post.filter(|post| post.file(index as usize).is_some()).ok_or(pictures::Unavailable::NoSuchPicture)?;
+    let post = post.filter(|post| (index as usize) < post.count()).ok_or(pictures::Unavailable::NoSuchPicture)?;
     if !(1..=MAX_URL_SECONDS).contains(&seconds) {
         return Err(pictures::Unavailable::WrongTime);
     }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     body::{Form, multipart},
     open_jobs::JobContext,
-    post_pictures::Files,
+    post_pictures::{Files, PictureFile},
     schedule::{HealthSignal, Ticket},
     state::Inner,
     wait::{FIRST_WAIT, MAX_OUTAGE_WAIT, MAX_WAIT, backoff, retry_after, until},
@@ -161,8 +161,8 @@ pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
     Outcome::Tried { context, before, reply }
 }
 
-/// Reads an object with its pictures and has the router plugin encode it; or returns why there is
-/// no request.
+/// Reads an object and has the router plugin encode it, with the pictures that the plugin asks for;
+/// or returns why there is no request.
 fn prepare(outbox: &Inner, context: &JobContext, id: &ObjectId) -> ocellus_core::Result<Result<Prepared, Unsent>> {
     let permanent = |reason: &str| Ok(Err(Unsent::Permanent(reason.to_owned())));
     let Some(object) = outbox.archive.object(id)? else { return permanent("the object is gone") };
@@ -175,16 +175,19 @@ fn prepare(outbox: &Inner, context: &JobContext, id: &ObjectId) -> ocellus_core:
             if let Some(file) = outbox.archive.picture(id, *picture) {
                 let (region, size) = pictures::region_and_size(*picture, &object, settings, detector, frame);
                 let info = PictureInfo { picture: part, content_type: file.content_type.into(), size, region };
-                files.push((info, std::fs::read(file.path).map_err(Error::internal)?));
+                files.push(PictureFile::new(info, file.path));
                 break;
             }
         }
     }
     let (camera, camera_group) = (context.spec.camera, Some(context.spec.camera_group));
-    let infos: Vec<_> = files.iter().map(|(info, _)| info.clone()).collect();
+    let infos: Vec<_> = files.iter().map(|file| file.info.clone()).collect();
     let post = Post { object: &object, url: &context.url, camera, camera_group, pictures: &infos };
     let files = Arc::new(Files::new(id.clone(), files, outbox.config.picture_urls.clone()));
     let encoded = outbox.routers.with(&context.spec, |router| router.encode(&post, Some(files.clone())));
+    if let Some(error) = files.error() {
+        return Err(Error::internal(error));
+    }
     let Request { method, url, headers, body } = match encoded {
         Ok(request) => request,
         Err(error) => return Ok(Err(unsent(&error))),
@@ -193,7 +196,10 @@ fn prepare(outbox: &Inner, context: &JobContext, id: &ObjectId) -> ocellus_core:
     let is_signed = outbox.config.signing_secret.is_some();
     let body = match body {
         Body::Bytes(bytes) => Ok(Encoded::Bytes(bytes)),
-        Body::Multipart(parts) => multipart(id, &parts, files.all(), is_signed).map(Encoded::Form),
+        Body::Multipart(parts) => {
+            let pictures = files.read(&parts).map_err(Error::internal)?;
+            multipart(id, &parts, &pictures, is_signed).map(Encoded::Form)
+        }
     };
     Ok(body.map(|body| Prepared { method, url, headers, body }).map_err(Unsent::Permanent))
 }

@@ -21,7 +21,7 @@ pub(super) struct Form {
 pub(super) fn multipart(
     id: &ObjectId,
     parts: &[Part],
-    pictures: &[(PictureInfo, Vec<u8>)],
+    pictures: &[(&PictureInfo, &[u8])],
     with_digests: bool,
 ) -> Result<Form, String> {
     let mut contents = Vec::with_capacity(parts.len());
@@ -34,7 +34,7 @@ pub(super) fn multipart(
                 let (info, bytes) = found.ok_or_else(|| {
                     format!("the router plugin asked for {picture:?}, which this object does not have")
                 })?;
-                (bytes.as_slice(), Some(info.content_type.as_str()))
+                (*bytes, Some(info.content_type.as_str()))
             }
         });
     }
@@ -113,7 +113,7 @@ mod tests {
         let size = Size { width: 2, height: 1 };
         let photo =
             PictureInfo { picture: Picture::Photo, content_type: "image/jpeg".into(), size, region: [0, 0, 2, 1] };
-        let pictures = [(photo, b"\xff\xd8".to_vec())];
+        let pictures = [(&photo, b"\xff\xd8".as_slice())];
         let Form { content_type, body, digests } = multipart(&id, &parts, &pictures, true).unwrap();
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
         let mut expected = format!(

@@ -17,6 +17,10 @@ struct Pictures {
 }
 
 impl PostPictures for Pictures {
+    fn count(&self) -> usize {
+        2
+    }
+
     fn file(&self, index: usize) -> Option<&[u8]> {
         [b"\xff\xd8photo".as_slice(), b"\xff\xd8last"].get(index).copied()
     }

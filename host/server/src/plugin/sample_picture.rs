@@ -23,6 +23,10 @@ impl SamplePicture {
 }
 
 impl PostPictures for SamplePicture {
+    fn count(&self) -> usize {
+        1
+    }
+
     fn file(&self, index: usize) -> Option<&[u8]> {
         (index == 0).then_some(&self.0)
     }
