@@ -70,9 +70,10 @@ def as_it_is(ctx, value):
 
 @schemathesis.hook
 def map_body(ctx, body):
-    """A group that there is, so that videos are made for the calls that follow."""
-    group = body.get("camera_group") if isinstance(body, dict) else None
-    if type(group) is int and abs(group) < 1 << 53:
-        body["camera_group"] = 1
-        body["camera"] = None
+    """A group that there is, and no camera, so that videos are made for the calls that follow."""
+    if isinstance(body, dict):
+        for key, there in (("camera_group", 1), ("camera", None)):
+            # Others are left, since they may be what a call tries that the document does not allow.
+            if type(body.get(key)) is int and abs(body[key]) < 1 << 53:
+                body[key] = there
     return body

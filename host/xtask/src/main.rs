@@ -10,6 +10,7 @@ mod children;
 #[cfg(test)]
 mod circles;
 mod client;
+mod clients;
 mod demo;
 mod dlib;
 mod examples;
@@ -61,6 +62,9 @@ enum Command {
     Package(package::PackageArguments),
     /// Run every check: formatting, lints, plugins built from source, all tests.
     Test,
+    /// Use the server by generated clients, schemathesis, the libraries of Standard Webhooks and of
+    /// tus, and promtool.
+    Clients,
     /// Run the benchmarks, each with what it is compared with.
     Bench(bench::BenchArguments),
     /// Kill a server repeatedly while clients use it, and verify that nothing is lost.
@@ -82,6 +86,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Package(arguments) => package::run(&arguments),
         Command::Test => test::run(),
+        Command::Clients => clients::run(),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Torture(arguments) => torture::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
