@@ -23,9 +23,17 @@ pub(crate) fn assets() -> PathBuf {
     target().join("assets")
 }
 
+/// Cargo, as if it was started from the repository's root and not by `cargo xtask`.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // `cargo run` describes xtask in these. The build script of ring reads them, so that ring and
+    // all that uses it would be built again whenever a cargo that was started by hand came between.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_")) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
