@@ -19,7 +19,6 @@ mod fuzz;
 mod load;
 mod onnx;
 mod package;
-#[cfg(test)]
 mod page;
 mod plugins;
 mod running;

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    build, examples, package, plugins, setup,
+    build, examples, package, page, plugins, setup,
     shell::{self, cargo, root, say},
     torture,
 };
@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     ("plugins in other languages", examples::build),
     ("programs", build::programs),
     ("lints", lints),
+    ("the page", page::check),
     ("tests of plugins and SDK", plugin_tests),
     ("tests", tests),
     ("package", package::test),
