@@ -1,8 +1,8 @@
 //! Covers: recovery from kill -9. An interrupted job continues after the restart behind the last
-//! frame of its log, and ends with the same objects and pictures as an undisturbed one; no object
-//! is stored twice or posted under two keys. With another detector, which would find other objects,
-//! the job starts again as a new one, and no key stands for two objects. A lost or damaged index is
-//! rebuilt.
+//! frame of its log, shows the boxes of its tracks meanwhile, and ends with the same objects and
+//! pictures as an undisturbed one; no object is stored twice or posted under two keys. With another
+//! detector, which would find other objects, the job starts again as a new one, and no key stands
+//! for two objects. A lost or damaged index is rebuilt.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -53,6 +53,9 @@ async fn a_killed_job_ends_with_the_objects_of_an_undisturbed_one() {
     server.kill();
     let server = Server::start(&data);
     server.under_way(cut, 90).await;
+    // The first second was processed before the interruption.
+    let boxes = tracks(&server, whole, 1.0).await;
+    assert!(!boxes.is_empty() && tracks(&server, cut, 1.0).await == boxes, "a resumed job shows boxes");
     server.kill();
 
     let server = Server::start(&data);
@@ -61,10 +64,18 @@ async fn a_killed_job_ends_with_the_objects_of_an_undisturbed_one() {
     assert_eq!(video["health_status"]["statistic"]["job_starts"], 3);
     assert_eq!(video["health_status"]["statistic"]["frames_processed"], 150);
     assert_eq!(found(&server, cut).await, expected);
+    assert_eq!(tracks(&server, cut, 1e6).await, tracks(&server, whole, 1e6).await);
     let ids: HashSet<String> = ids(&server.objects(cut).await).into_iter().collect();
     assert_eq!(ids.len(), expected.len());
     let keys: HashSet<String> = receiver.posts().into_iter().map(|p| p.key).collect();
     assert_eq!(keys, ids, "every object is posted under its own key and no other");
+}
+
+/// The tracks of a video with their boxes, without the ids of their objects.
+async fn tracks(server: &Server, id: u64, to: f64) -> Vec<serde_json::Value> {
+    let answer = server.get(&format!("/videos/{id}/tracks/?to={to}")).await;
+    let tracks = answer["tracks"].as_array().unwrap().iter();
+    tracks.map(|track| json!([track["type"], track["id"], track["boxes"]])).collect()
 }
 
 /// The objects of a video without their ids, and their pictures.

@@ -13,13 +13,14 @@ mod measure;
 mod output;
 mod resume;
 mod stages;
+mod track_boxes;
 
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use ocellus_core::{CpuLaps, Error, ErrorKind, JobId, ObjectType, Result, ScoreThresholds, Stage};
 use ocellus_detect::Detector;
 use ocellus_media::{Decoder, Location, MediaError};
-use ocellus_store::{Gap, Job, LogHeader, TrackWriter};
+use ocellus_store::{Gap, Job, LogHeader};
 use tracing::warn;
 
 pub(crate) use self::context::{Context, Failure, FailureKind};
@@ -29,6 +30,7 @@ use self::{
     output::Output,
     resume::{Archived, Log, Prior},
     stages::Stopped,
+    track_boxes::TrackBoxes,
 };
 use crate::{
     analysis::{Analysis, compares_appearances},
@@ -179,16 +181,15 @@ fn begin<'a>(
     // A URL without a known duration is a live source, which sets the pace itself.
     let is_paced = matches!(context.input.location, Location::Url(_)) && info.duration.is_none();
     let mut decode = Decode::new(settings, detectors, context.progress, context.interrupt, is_paced);
-    let output = |job, writer, mut analysis: Analysis, reader, laps, frames| {
+    let output = |job, writer, mut analysis: Analysis, boxes: TrackBoxes, reader, laps, frames| {
         analysis.follow_canaries();
-        let tracks = begin_tracks(&job, frames == 0);
-        if tracks.is_some() {
+        if boxes.are_kept() {
             analysis.report_boxes();
         }
         Output {
             context,
             job,
-            tracks,
+            boxes,
             measurer: Measurer::new(context.embedders, types, compared, &header_scores),
             writer,
             tracklets: TrackletBuilder::new(context.embedders, types, compared, &header_scores),
@@ -218,17 +219,19 @@ fn begin<'a>(
             let analysis = Analysis::open(context.plugins, job.id(), settings, rule, &header, false)
                 .map_err(Failure::misconfigured)?;
             laps.lap(Stage::Plugins);
-            output(job, writer, analysis, (!decoder.is_live()).then(reader), laps, 0)
+            let boxes = TrackBoxes::begin(&job);
+            output(job, writer, analysis, boxes, (!decoder.is_live()).then(reader), laps, 0)
         }
         Ok(log) => {
-            let Log { writer, last, replayed, .. } = *log;
+            let Log { writer, last, replayed, boxes, .. } = *log;
             let job = context.job.clone();
             let frames = replayed.known.frames();
             if decoder.is_live() {
                 let gap =
                     Gap { header, wall_us: context.clock.now().as_microsecond(), tracks: Vec::new(), lost: Vec::new() };
                 decoder.go_on(last.index + 1, last.time + 1.0 / info.frame_rate.unwrap_or(DEFAULT_RATE));
-                let mut output = output(job, writer, replayed.analysis, None, laps, frames);
+                let mut output =
+                    output(job, writer, replayed.analysis, TrackBoxes::none(context.job), None, laps, frames);
                 output.resume_after_gap(replayed.unarchived, gap).map_err(Failure::interrupted)?;
                 output
             } else {
@@ -248,24 +251,13 @@ fn begin<'a>(
                     decode.follow(&frame, &mut laps).map_err(Failure::interrupted)?;
                 }
                 reader.close();
-                let mut output = output(job, writer, replayed.analysis, Some(reader), laps, frames);
+                let mut output = output(job, writer, replayed.analysis, boxes, Some(reader), laps, frames);
                 output.catch_up(replayed.unarchived).map_err(Failure::interrupted)?;
                 output
             }
         }
     };
     Ok((decoder, decode, recording, output))
-}
-
-/// Begins the file of tracks with a new job. A resumed job has none: it is built from the whole log
-/// once the job is over.
-fn begin_tracks(job: &Job, is_beginning: bool) -> Option<TrackWriter> {
-    let id = job.id();
-    let begun = if is_beginning { job.begin_tracks().map(Some) } else { job.remove_tracks().map(|()| None) };
-    begun.unwrap_or_else(|error| {
-        warn!(job = %id, %error, "job {id}: the boxes of its tracks are not kept: {error}");
-        None
-    })
 }
 
 /// Whether the job can continue: the archive's objects are those derived from the log, and later

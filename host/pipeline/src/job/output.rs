@@ -10,14 +10,13 @@ use std::{
 };
 
 use ocellus_core::{
-    BestShotType, CpuLaps, Error, Feature, FrameRecord, ObjectId, ObjectRecord, ObjectType, Result, ShotSummary, Stage,
-    TrackId,
+    BestShotType, CpuLaps, Error, Feature, FrameRecord, ObjectId, ObjectRecord, Result, ShotSummary, Stage,
 };
 use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Scaler};
-use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture, StoreError, TrackFrame, TrackWriter};
+use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture};
 
-use super::{context::Context, decode::FrameInFlight, measure::Measurer};
+use super::{context::Context, decode::FrameInFlight, measure::Measurer, track_boxes::TrackBoxes};
 use crate::{
     analysis::{Analysis, Event, Role, Sample, TrackKey, take_boxes},
     cut::SceneChange,
@@ -47,8 +46,7 @@ pub(super) struct Output<'a> {
     pub job: Job,
     pub measurer: Measurer<'a>,
     pub writer: DetectionWriter,
-    /// The boxes of tracks, for players; the job does not depend on them.
-    pub tracks: Option<TrackWriter>,
+    pub boxes: TrackBoxes,
     pub tracklets: TrackletBuilder<'a>,
     pub analysis: Analysis,
     /// Reads frames from before an interruption again; `None` for a live source, which has each
@@ -64,8 +62,6 @@ pub(super) struct Output<'a> {
 /// Results that are not written yet.
 pub(super) struct State {
     synced: Instant,
-    /// When the boxes of tracks were last written out.
-    shown: Instant,
     /// The frames retained for open tracks.
     retained: HashMap<(TrackKey, Role), Frame>,
     /// Objects that are not in the archive yet.
@@ -75,8 +71,7 @@ pub(super) struct State {
 
 impl Default for State {
     fn default() -> Self {
-        let now = Instant::now();
-        Self { synced: now, shown: now, retained: HashMap::new(), reported: Vec::new(), scaler: Scaler::new() }
+        Self { synced: Instant::now(), retained: HashMap::new(), reported: Vec::new(), scaler: Scaler::new() }
     }
 }
 
@@ -95,35 +90,13 @@ impl Output<'_> {
         let frame = &in_flight.frame;
         let mut events = self.analysis.frame(&record, frame.size(), Some(pixels(frame)))?;
         self.laps.lap(Stage::Plugins);
-        self.keep_boxes(record.time, take_boxes(&mut events));
+        self.boxes.add(record.time, take_boxes(&mut events));
         self.handle(Some(frame), events)?;
         self.context.progress.frame(&record, frame.size());
         if self.frames.is_multiple_of(REPORT_EVERY) {
             self.report_plugins();
         }
         Ok(())
-    }
-
-    /// Stores the boxes of tracks. A failure loses only these, not the job: they can be rebuilt.
-    fn keep_boxes(&mut self, time: f64, boxes: Vec<(ObjectType, TrackId, [i32; 4])>) {
-        let Some(tracks) = &mut self.tracks else { return };
-        let mut kept = if boxes.is_empty() { Ok(()) } else { tracks.add(TrackFrame { time, boxes }) };
-        if self.state.shown.elapsed() > SYNC_EVERY {
-            self.state.shown = Instant::now();
-            kept = kept.and_then(|()| tracks.write_out());
-        }
-        if let Err(error) = kept {
-            self.give_up_tracks(&error);
-        }
-    }
-
-    fn give_up_tracks(&mut self, error: &StoreError) {
-        let job = self.job.id();
-        tracing::warn!(%job, %error, "job {job}: the boxes of its tracks are not kept: {error}");
-        self.tracks = None;
-        if let Err(error) = self.job.remove_tracks() {
-            tracing::debug!(%job, %error, "job {job}: {error}");
-        }
     }
 
     /// Makes the measurements that later stages need from the pixels, and appends the frame to the
@@ -173,9 +146,7 @@ impl Output<'_> {
         self.laps.lap(Stage::Plugins);
         let events = self.without_lost(events?);
         self.handle(None, events)?;
-        if let Some(Err(error)) = self.tracks.take().map(TrackWriter::finish) {
-            self.give_up_tracks(&error);
-        }
+        self.boxes.finish();
         self.sync()
     }
 

@@ -17,9 +17,12 @@ use ocellus_media::{Frame, Location, MediaError};
 use ocellus_store::{DetectionRecord, DetectionWriter, Job, LogHeader, ResumePoint, StoreError};
 use tracing::info;
 
-use super::context::{Context, Failure};
+use super::{
+    context::{Context, Failure},
+    track_boxes::TrackBoxes,
+};
 use crate::{
-    analysis::{Analysis, Event},
+    analysis::{Analysis, Event, take_boxes},
     frame_reader::FrameReader,
     pictures::pixels,
     progress::LoggedProgress,
@@ -46,6 +49,8 @@ pub(super) struct Log {
     pub header: LogHeader,
     pub last: FrameRecord,
     pub replayed: Replayed,
+    /// The boxes of the tracks up to there; none where the log has a gap.
+    pub boxes: TrackBoxes,
     /// Whether the tracks that are open after the last frame were reported: the job had come to its
     /// end, and only its status was not written.
     pub has_ended: bool,
@@ -109,10 +114,13 @@ pub(super) fn prior(context: &Context<'_>, detectors: &[(String, String)]) -> Re
         return Ok(Prior::Mismatch);
     }
     info!(job = %job.id(), frames = last.index + 1, "job {} resumes after frame {}", job.id(), last.index);
-    let replayed = replay(context, &header, gaps, false)?;
+    // Frames before a gap are not analysed.
+    let mut boxes = if gaps == 0 { TrackBoxes::begin(job) } else { TrackBoxes::none(job) };
+    let replayed = replay(context, &header, gaps, Until::Last(&mut boxes))?;
+    boxes.show();
     let has_ended =
-        replayed.archive == Archived::Ahead && replay(context, &header, gaps, true)?.archive == Archived::Agrees;
-    Ok(Prior::Log(Box::new(Log { writer, header, last, replayed, has_ended })))
+        replayed.archive == Archived::Ahead && replay(context, &header, gaps, Until::End)?.archive == Archived::Agrees;
+    Ok(Prior::Log(Box::new(Log { writer, header, last, replayed, boxes, has_ended })))
 }
 
 /// Whether every frame can be read again.
@@ -120,20 +128,30 @@ fn is_file(context: &Context<'_>) -> bool {
     matches!(context.input.location, Location::File(_))
 }
 
-/// Runs the log through the analysis. Frames before its last gap are only counted. `finish`:
-/// whether the tracks that are open after the last frame end there.
-fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool) -> Result<Replayed, Failure> {
+/// How far a log is analysed.
+enum Until<'a> {
+    /// To its last frame; tracks remain open. Their boxes are kept.
+    Last(&'a mut TrackBoxes),
+    /// To its last frame, with which all tracks end.
+    End,
+}
+
+/// Runs the log through the analysis. Frames before its last gap are only counted.
+fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, until: Until<'_>) -> Result<Replayed, Failure> {
     let (job, spec) = (context.job, context.spec);
-    let analysis = Analysis::open(context.plugins, job.id(), &spec.stream_settings, spec.shot_rule, header, false)
+    let mut analysis = Analysis::open(context.plugins, job.id(), &spec.stream_settings, spec.shot_rule, header, false)
         .map_err(Failure::misconfigured)?;
-    follow(context, header, gaps, finish, analysis).map_err(Failure::interrupted)
+    if matches!(&until, Until::Last(boxes) if boxes.are_kept()) {
+        analysis.report_boxes();
+    }
+    follow(context, header, gaps, until, analysis).map_err(Failure::interrupted)
 }
 
 fn follow(
     context: &Context<'_>,
     header: &LogHeader,
     gaps: u64,
-    finish: bool,
+    mut until: Until<'_>,
     mut analysis: Analysis,
 ) -> Result<Replayed> {
     let (job, is_file) = (context.job, is_file(context));
@@ -176,9 +194,13 @@ fn follow(
         }
         let frame = reader.as_mut().filter(|_| !record.is_static).map(|reader| reader.frame(position)).transpose()?;
         let size = frame.as_ref().map_or(header.frame_size, Frame::size);
-        objects.compare(job, analysis.frame(&record, size, frame.as_ref().map(pixels))?)?;
+        let mut events = analysis.frame(&record, size, frame.as_ref().map(pixels))?;
+        if let Until::Last(boxes) = &mut until {
+            boxes.add(record.time, take_boxes(&mut events));
+        }
+        objects.compare(job, events)?;
     }
-    if finish {
+    if matches!(until, Until::End) {
         objects.compare(job, analysis.finish()?)?;
     }
     let archive = match objects.archived.next() {
