@@ -10,12 +10,13 @@
 //! [`Plugins`].
 
 mod info;
+mod setup;
 mod table;
 
 use std::{
     collections::{BTreeMap, HashMap},
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -30,11 +31,14 @@ use ocellus_core::PluginUse;
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 
-pub use self::info::{PluginInfo, Role, State};
 use self::table::{Entry, Table};
+pub use self::{
+    info::{PluginInfo, Role, State},
+    setup::Setup,
+};
 use crate::{
-    CompilerProgram, Digest, Filter, InstallError, Kind, Limits, OnFault, OpenError, PluginError, Refusal, RemoveError,
-    Router, StreamInfo, Tracker,
+    Digest, Filter, InstallError, Kind, Limits, OnFault, OpenError, PluginError, Refusal, RemoveError, Router,
+    StreamInfo, Tracker,
     call::Session,
     compile::Compiler,
     folders::{Folders, Source},
@@ -44,30 +48,6 @@ use crate::{
 /// Debounce time: a folder is read again when nothing has changed in it for this long, since files
 /// are written in many small steps.
 const QUIET: Duration = Duration::from_millis(200);
-
-/// Folders of plugins, and the compiler program.
-///
-/// A path converts to a set-up with that folder only, into which plugins are also installed; this
-/// process compiles.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Folder of the shipped plugins.
-    pub shipped: PathBuf,
-    /// Folder of the plugins that users install, created if missing. They override the shipped
-    /// ones.
-    pub user: Option<PathBuf>,
-    /// Folder of compiled components, created if missing. It must belong to the server's user
-    /// alone. Without one every start compiles again.
-    pub compiled: Option<PathBuf>,
-    /// Program that compiles, within [`Limits::compile`]; `None` to compile in this process.
-    pub compiler: Option<CompilerProgram>,
-}
-
-impl<P: AsRef<Path> + ?Sized> From<&P> for Setup {
-    fn from(folder: &P) -> Self {
-        Self { shipped: folder.as_ref().to_owned(), user: None, compiled: None, compiler: None }
-    }
-}
 
 /// The registry of plugins. Clones share it.
 #[derive(Clone)]
@@ -227,6 +207,36 @@ impl Plugins {
             .map_err(|error| RemoveError::Io { folder: folders.path(source.origin).to_owned(), source: error })?;
         self.0.update_table(BTreeMap::new());
         Ok(true)
+    }
+
+    /// Makes the canary of a plugin the plugin itself: its file replaces the user's one of this name,
+    /// or overrides the shipped one. Returns the report on it; `None` where there is no canary.
+    ///
+    /// # Errors
+    /// The canary is not in the users' folder, its file was changed since it was loaded, or the
+    /// folder cannot be written to.
+    pub fn promote(&self, name: &str) -> Result<Option<PluginInfo>, InstallError> {
+        let Shared { limits, folders, .. } = &*self.0;
+        let table = self.table();
+        let is_own = |source: &Source| source.origin == folders.own();
+        let (Some(canary), Some(plugin)) =
+            (table.file_of(name, Role::Canary, is_own), table.canaries.get(name).cloned())
+        else {
+            return Ok(None);
+        };
+        let bytes = folders.read(&canary, limits.component_bytes)?;
+        if Digest::of(&bytes) != plugin.digest {
+            return Err(InstallError::Changed(canary.file));
+        }
+        let failed = |source| InstallError::Io { folder: folders.path(folders.own()).to_owned(), source };
+        let before = table.file_of(name, Role::Active, is_own);
+        let file = before.map_or_else(|| format!("{name}{}", Role::Active.ending()), |source| source.file);
+        // Written before the canary is removed: between the two, both are the same component.
+        let active = folders.write(&file, &bytes).map_err(failed)?;
+        folders.remove(&canary).map_err(failed)?;
+        let loaded = Loaded { digest: Some(plugin.digest), plugin: Ok(plugin) };
+        self.0.update_table(BTreeMap::from([(active, loaded)]));
+        self.info(name, Role::Active).map(Some).ok_or(InstallError::Changed(file))
     }
 
     /// The report on the plugin that has this name.

@@ -1,10 +1,10 @@
 //! Covers: a canary gets the calls of a plugin without effect; its differences and its usage are
-//! reported; one that fails does no harm.
+//! reported; one that fails does no harm; one that is promoted becomes the plugin.
 
 use std::time::{Duration, Instant};
 
 use ocellus_core::{ShadowUse, TrackId};
-use ocellus_runtime::{Candidate, FilterSlot, Limits, Plugins, Role, TrackerSlot, Verdict};
+use ocellus_runtime::{Candidate, FilterSlot, InstallError, Limits, Plugins, Role, TrackerSlot, Verdict};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -129,4 +129,35 @@ fn a_canary_may_come_and_go_while_a_job_runs() {
     assert!(plugins.remove("quality", Role::Canary).unwrap() && plugins.info("quality", Role::Canary).is_none());
     ask(&mut slot, 2);
     assert_eq!(slot.report().shadow.unwrap().items, 2, "its report outlives it");
+}
+
+#[test]
+fn a_promoted_canary_is_the_plugin() {
+    let promoted = rebuilt(&component("plugins/simple-iou.wasm"), 8);
+    let (plugins, folder) = with_canary("simple_iou", &promoted);
+    let mut slot = tracker(&plugins);
+    slot.update(&frame(0), &[at(0.0, 0.0)]).unwrap();
+    let canary = plugins.info("simple_iou", Role::Canary).unwrap();
+    let info = plugins.promote("simple_iou").unwrap().unwrap();
+    assert_eq!((info.digest, info.role, info.file.as_str()), (canary.digest, Role::Active, "simple-iou.wasm"));
+    assert_eq!(std::fs::read(folder.path().join("simple-iou.wasm")).unwrap(), promoted);
+    assert!(plugins.info("simple_iou", Role::Canary).is_none());
+    assert!(plugins.promote("simple_iou").unwrap().is_none(), "there is no canary any more");
+    // A job that runs goes on with it, and with its tracks.
+    let (end, mut index) = (Instant::now() + Duration::from_secs(60), 1);
+    while slot.report().swaps == 0 {
+        assert_eq!(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap().ids, [Some(TrackId(1))]);
+        index += 1;
+        assert!(Instant::now() < end, "the job did not switch");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_canary_whose_file_was_changed_is_not_promoted() {
+    let (plugins, folder) = with_canary("quality", &rebuilt(&component("plugins/quality.wasm"), 9));
+    let before = plugins.info("quality", Role::Active).unwrap().digest;
+    std::fs::write(folder.path().join("quality.shadow.wasm"), "another").unwrap();
+    assert!(matches!(plugins.promote("quality"), Err(InstallError::Changed(file)) if file == "quality.shadow.wasm"));
+    assert_eq!(plugins.info("quality", Role::Active).unwrap().digest, before);
 }
