@@ -22,6 +22,8 @@ pub struct VideoFilter {
     pub status_in: Option<Vec<VideoStatus>>,
     /// Part of the name, regardless of case; `None` for any. Videos without a name do not match.
     pub name_contains: Option<String>,
+    /// Whether it has a `router_url`; `None` for any.
+    pub has_router: Option<bool>,
     /// All of these hold of the creation date.
     pub created: Vec<Condition>,
     /// The creation date lies in one of these; empty for any.

@@ -33,7 +33,7 @@ mod vectors;
 mod videos;
 
 /// Incremented with each change of the trees; an index of another version is rebuilt.
-const VERSION: &[u8] = b"8";
+const VERSION: &[u8] = b"9";
 /// Size of an empty sled database, in bytes.
 const EMPTY_DATABASE: u64 = 4 << 20;
 /// Upper bound of the bytes that sled takes on disk for each byte of keys and values.

@@ -44,6 +44,7 @@ pub(crate) struct Summary {
     queued_us: Option<i64>,
     in_progress: bool,
     pub status: VideoStatus,
+    pub has_router: bool,
 }
 
 impl Summary {
@@ -59,6 +60,7 @@ impl Summary {
                 .map(Timestamp::as_microsecond),
             in_progress: record.status.is_active(),
             status: record.status,
+            has_router: record.router_url.is_some(),
         }
     }
 
