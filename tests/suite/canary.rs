@@ -1,6 +1,6 @@
 //! Covers: a canary beside a plugin, over the API (`/shadow/`): it gets the calls of jobs without
-//! an effect, its differences and costs are reported, and the plugin keeps serving. A filter that
-//! reads pictures, in a job and in its replay.
+//! an effect, its differences and costs are reported, and the plugin keeps serving until the canary
+//! is promoted. A filter that reads pictures, in a job and in its replay.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -71,6 +71,14 @@ async fn a_canary_changes_nothing_and_is_reported() {
     let remove = async || server.status(Method::DELETE, path).await;
     assert_eq!((remove().await, remove().await), (StatusCode::NO_CONTENT, StatusCode::NOT_FOUND));
     assert_eq!(server.get("/plugins/simple_iou/").await["digest"], serving["digest"]);
+
+    let promote = async || server.send(Method::POST, "/plugins/simple_iou/shadow/promote/", Vec::new()).await;
+    assert_eq!(promote().await.0, StatusCode::NOT_FOUND);
+    put(&server, path, guest("forgetful.wasm")).await;
+    let (status, promoted) = promote().await;
+    assert_eq!((status, &promoted["role"]), (StatusCode::OK, &json!("serves")), "{promoted:#}");
+    assert_eq!(server.get("/plugins/simple_iou/").await["digest"], candidate["digest"]);
+    assert_eq!(server.status(Method::GET, path).await, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -141,6 +141,28 @@ pub(crate) async fn remove_canary(
     delete(&api, name, Role::Canary).await
 }
 
+/// Promotes a canary: it becomes the plugin.
+///
+/// Running jobs switch to it between two frames, as where a plugin is installed. It is not compiled
+/// again. A canary that is not in the data folder cannot be promoted.
+#[utoipa::path(
+    post, path = "/plugins/{name}/shadow/promote/", tag = "plugins", operation_id = "promoteCandidate",
+    params(("name" = String, Path, description = "As settings call the plugin.")),
+    responses((status = 200, description = "The plugin.", body = documented::Plugin), Unauthorized, NotFound, Conflict),
+)]
+pub(crate) async fn promote(
+    State(api): State<Arc<Api>>,
+    PluginPath(name): PluginPath,
+) -> Result<Json<Value>, ApiError> {
+    let plugins = api.engine.plugins().clone();
+    let promoted = blocking(move || match plugins.promote(&name) {
+        // What was sent is no component here: its file cannot be read.
+        Err(InstallError::Refused(refusal)) => Err(Error::internal(refusal)),
+        promoted => promoted.map_err(not_installed),
+    });
+    Ok(Json(json!(promoted.await?.ok_or_else(no_plugin)?)))
+}
+
 /// The trace of a plugin's last fault.
 ///
 /// `ocellus plugin test COMPONENT --trace FILE` reproduces the fault.

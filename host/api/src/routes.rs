@@ -15,8 +15,8 @@ use tower::ServiceExt;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Api, auth, base_url, cameras, deliveries, docs, event_stream, health, metrics, objects, openapi, path, plugins,
-    signed_url, trace, transfer, ui, unread, videos,
+    Api, auth, base_url, cameras, deliveries, docs, event_stream, health, log, metrics, objects, openapi, path,
+    plugins, signed_url, trace, transfer, ui, unread, videos,
 };
 
 const DETECT: &str = "/detect";
@@ -65,6 +65,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .route(DETECT, post(objects::detect::detect))
         .routes(routes!(objects::search::everywhere))
         .routes(routes!(objects::search::in_video))
+        .routes(routes!(objects::read::read))
         .routes(routes!(objects::picture::thumbnail))
         .routes(routes!(objects::picture::fullframe))
         .routes(routes!(objects::clusters::list::faces))
@@ -81,9 +82,13 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(plugins::plugins))
         .routes(routes!(plugins::plugin, plugins::install, plugins::remove))
         .routes(routes!(plugins::canary, plugins::install_canary, plugins::remove_canary))
+        .routes(routes!(plugins::promote))
         .routes(routes!(plugins::trace))
         .routes(routes!(event_stream::stream))
         .routes(routes!(metrics::metrics))
+        .routes(routes!(log::lines))
+        .routes(routes!(auth::tokens::list, auth::tokens::add))
+        .routes(routes!(auth::tokens::revoke))
         .routes(routes!(auth::session::logout))
         .routes(routes!(auth::session::me))
         .routes(routes!(auth::browser::read))

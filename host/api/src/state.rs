@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ocellus_core::{Clock, Error, ErrorKind, Result};
 use ocellus_pipeline::Engine;
 
-use crate::{access::Access, http_metrics::HttpMetrics, url_signer::UrlSigner};
+use crate::{access::Access, http_metrics::HttpMetrics, recent_log::RecentLog, url_signer::UrlSigner};
 
 /// Configuration by the operator.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct ApiConfig {
     pub url_signer: Option<UrlSigner>,
     /// Whether connections are encrypted: absolute URLs begin with `https` then.
     pub https: bool,
+    /// The newest lines of the server's log.
+    pub log: RecentLog,
 }
 
 impl Default for ApiConfig {
@@ -40,6 +42,7 @@ impl Default for ApiConfig {
             cors_origins: Vec::new(),
             url_signer: None,
             https: false,
+            log: RecentLog::default(),
         }
     }
 }

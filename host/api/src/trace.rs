@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 use ocellus_core::{Clock, Error, SystemClock};
 use tracing::Instrument;
 
-use crate::{error::ApiError, http_metrics::HttpMetrics};
+use crate::{error::ApiError, http_metrics::HttpMetrics, log};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -54,7 +54,13 @@ pub(crate) async fn trace(State(metrics): State<HttpMetrics>, mut request: Reque
         }
         metrics.count(&method, &route, response.status(), started.elapsed());
         let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
-        tracing::info!(%method, route, status, duration_ms, "{method} {route} {status}");
+        if route == log::ROUTE {
+            // A page that shows the log reads it whenever something happens: these lines would
+            // soon be all that it shows.
+            tracing::debug!(%method, route, status, duration_ms, "{method} {route} {status}");
+        } else {
+            tracing::info!(%method, route, status, duration_ms, "{method} {route} {status}");
+        }
         response
     }
     .instrument(span)

@@ -405,6 +405,7 @@ impl ServeArguments {
                 cors_origins: given.cors_origin.or(file.cors_origin).unwrap_or_default(),
                 url_signer: None,
                 https: false,
+                log: defaults.log,
             },
         })
     }

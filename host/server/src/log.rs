@@ -18,12 +18,13 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use ocellus_api::RecentLog;
 use ocellus_core::{Clock, SystemClock};
 use parking_lot::{Condvar, Mutex};
 use serde_json::json;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, prelude::*};
 
-use crate::config::LogFormat;
+use crate::{config::LogFormat, recent_log::CopyToMemory};
 
 /// Capacity of the queue of lines: seconds of a busy server.
 const MAX_WAITING_BYTES: usize = 4 << 20;
@@ -52,11 +53,12 @@ struct Waiting {
 }
 
 impl Log {
-    /// Sends what the process logs, and what its panics say, to standard error.
+    /// Sends what the process logs, and what its panics say, to standard error, and copies it into
+    /// `recent`.
     ///
     /// # Errors
     /// If `filter` cannot be parsed, or the thread cannot be started.
-    pub(crate) fn to_stderr(filter: &str, format: LogFormat) -> Result<Self> {
+    pub(crate) fn to_stderr(filter: &str, format: LogFormat, recent: RecentLog) -> Result<Self> {
         let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is not a filter"))?;
         // Not through [`io::stderr`]: a write to a full pipe would hold its lock for as long as the
         // pipe is full.
@@ -71,8 +73,8 @@ impl Log {
             .with_target(false)
             .log_internal_errors(false);
         match format {
-            LogFormat::Text => builder.with_ansi(colours).init(),
-            LogFormat::Json => builder.json().init(),
+            LogFormat::Text => builder.with_ansi(colours).finish().with(CopyToMemory(recent)).init(),
+            LogFormat::Json => builder.json().finish().with(CopyToMemory(recent)).init(),
         }
         let panics = log.clone();
         std::panic::set_hook(Box::new(move |panic| {

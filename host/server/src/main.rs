@@ -19,6 +19,7 @@ mod listen;
 mod log;
 mod memory;
 mod plugin;
+mod recent_log;
 mod replay;
 mod serve;
 mod service_manager;

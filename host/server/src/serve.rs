@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<()> {
     // read.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let config = arguments.resolve()?;
-    let log = Log::to_stderr(&config.log, config.log_format)?;
+    let log = Log::to_stderr(&config.log, config.log_format, config.api.log.clone())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     let outcome = runtime.block_on(serve(config));
     drop(runtime);

@@ -10,6 +10,7 @@ pub(crate) mod browser;
 pub(crate) mod cookie;
 mod rules;
 pub(crate) mod session;
+pub(crate) mod tokens;
 
 use std::sync::{Arc, Weak};
 
@@ -88,7 +89,8 @@ pub(crate) async fn require_scope(State(api): State<Arc<Api>>, mut request: Requ
     };
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let needed = needed_scope(request.method(), route);
-    let recorded = needed > Scope::Read || (route.starts_with("/auth/") && !request.method().is_safe());
+    // Reading is no change, whatever scope it takes.
+    let recorded = !request.method().is_safe() && (needed > Scope::Read || route.starts_with("/auth/"));
     let entry = recorded.then(|| {
         let id = request.extensions().get::<RequestId>().cloned();
         Entry::of(&client, address, id, request.method(), request.uri().path(), api.clock.now())

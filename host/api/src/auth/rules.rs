@@ -3,10 +3,14 @@
 use axum::http::Method;
 use ocellus_store::Scope;
 
+use crate::log;
+
 /// The scope that a request needs. `route` is the path as it is declared, with `{id}`. A new route
 /// that changes something needs [`Scope::Operate`] unless it is named here.
 pub(super) fn needed_scope(method: &Method, route: &str) -> Scope {
     match route {
+        // Who else has access, and what the server says of itself.
+        _ if route.starts_with("/tokens/") || route == log::ROUTE => Scope::Admin,
         _ if method.is_safe() => Scope::Read,
         // Queries that are sent as POST.
         "/detect/" | "/detect" | "/search/" | "/videos/{id}/search/" | "/videos/{id}/replay/" | "/signed-urls/" => {
@@ -36,6 +40,9 @@ mod tests {
             (Method::POST, "/deliveries/{id}/retry/", Scope::Operate),
             (Method::PUT, "/plugins/{name}/", Scope::Admin),
             (Method::DELETE, "/plugins/{name}/shadow/", Scope::Admin),
+            (Method::GET, "/tokens/", Scope::Admin),
+            (Method::DELETE, "/tokens/{id}/", Scope::Admin),
+            (Method::GET, "/log/", Scope::Admin),
             (Method::POST, "", Scope::Operate),
         ] {
             assert_eq!(needed_scope(&method, route), scope, "{method} {route}");

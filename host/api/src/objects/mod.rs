@@ -9,5 +9,6 @@ pub(crate) mod list;
 mod looks_like;
 mod matching;
 pub(crate) mod picture;
+pub(crate) mod read;
 pub(crate) mod search;
 pub(crate) mod shape;

@@ -33,7 +33,7 @@ impl IntoParams for Filters {
         let array = |items: ObjectBuilder| Schema::from(ArrayBuilder::new().items(items));
         let date = || of(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into();
         let weeks = || of(Type::Integer).minimum(Some(1)).maximum(Some(520)).into();
-        let parameters: [(&str, &str, Schema); 12] = [
+        let parameters: [(&str, &str, Schema); 13] = [
             (
                 "camera_groups",
                 "In one of these camera groups.",
@@ -59,6 +59,7 @@ impl IntoParams for Filters {
                 weeks(),
             ),
             ("created_date_nth_work_week", "The same, Monday to Friday only.", weeks()),
+            ("has_router", "With a `router_url`; false: without one.", of(Type::Boolean).into()),
             ("id_in", "With one of these IDs.", array(of(Type::Integer).minimum(Some(0)).maximum(Some(i64::MAX)))),
             ("name_contains", "With this text in its name; case does not matter.", of(Type::String).into()),
             (

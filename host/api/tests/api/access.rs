@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::server::{Server, TOKEN};
 
-const GUARDED: [(&str, &str); 50] = [
+const GUARDED: [(&str, &str); 56] = [
     ("GET", "/videos/"),
     ("POST", "/videos/"),
     ("GET", "/videos/count/"),
@@ -21,6 +21,7 @@ const GUARDED: [(&str, &str); 50] = [
     ("GET", "/videos/1/screenshot/"),
     ("POST", "/videos/1/screenshot/"),
     ("GET", "/videos/1/objects/"),
+    ("GET", "/objects/1-1-face-1-0/"),
     ("GET", "/objects/1-1-face-1-0/thumbnail/"),
     ("GET", "/objects/1-1-face-1-0/fullframe/"),
     ("GET", "/videos/1/deliveries/"),
@@ -50,7 +51,12 @@ const GUARDED: [(&str, &str); 50] = [
     ("GET", "/plugins/quality/shadow/"),
     ("PUT", "/plugins/quality/shadow/"),
     ("DELETE", "/plugins/quality/shadow/"),
+    ("POST", "/plugins/quality/shadow/promote/"),
     ("GET", "/plugins/quality/trace/"),
+    ("GET", "/log/"),
+    ("GET", "/tokens/"),
+    ("POST", "/tokens/"),
+    ("DELETE", "/tokens/2/"),
     ("GET", "/metrics"),
     ("GET", "/users/me/"),
     ("POST", "/auth/logout/"),
@@ -136,6 +142,7 @@ async fn unknown_paths_and_ids_are_not_found() {
     for id in ["x", "1-1-face-1-0", "01-1-face-1-0", "..%2f..%2fadmin.token"] {
         let answer = server.get(&format!("/objects/{id}/thumbnail/")).await.expect(404).json();
         assert_eq!(answer["desc"], "No Object matches the given query.", "{id}");
+        server.get(&format!("/objects/{id}/")).await.expect(404);
     }
 }
 

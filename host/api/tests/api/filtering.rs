@@ -23,7 +23,9 @@ async fn five() -> Server {
         (1, json!(7), json!(null)),
         (-1, json!(null), json!("alphabet")),
     ] {
-        server.post("/videos/", json!({"camera_group": group, "case": case, "name": name})).await.expect(201);
+        let router = name.is_null().then_some("http://192.0.2.7/objects");
+        let video = json!({"camera_group": group, "case": case, "name": name, "router_url": router});
+        server.post("/videos/", video).await.expect(201);
         clock.advance(Duration::from_secs(86_400));
     }
     server
@@ -63,6 +65,8 @@ async fn filters_are_combined_by_and() {
         ("status=WAITING_FOR_SYNC", &[1, 2, 3, 4, 5]),
         ("status=COMPLETED,INPROGRESS", &[]),
         ("status=COMPLETED&status=WAITING_FOR_SYNC&camera_groups=-1", &[2, 5]),
+        ("has_router=true", &[4]),
+        ("has_router=false&camera_groups=1", &[1, 3]),
         ("whatever=1", &[1, 2, 3, 4, 5]),
     ] {
         assert_eq!(ids(&server.get(&format!("/videos/?{query}")).await.expect(200).json()), expected, "{query}");

@@ -21,6 +21,7 @@ mod events;
 mod filtering;
 mod hostile;
 mod loading;
+mod log;
 mod metrics;
 mod objects;
 mod openapi;

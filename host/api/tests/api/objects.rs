@@ -81,6 +81,7 @@ async fn an_object_is_as_documented() {
         "thumbnail": server.url(&format!("/objects/{id}/thumbnail/")), "fullframe": server.url(&format!("/objects/{id}/fullframe/")),
     });
     assert_eq!(page, json!({"next_page": null, "prev_page": null, "results": [expected]}));
+    assert_eq!(server.get(&format!("/objects/{id}/")).await.expect(200).json(), page["results"][0]);
     for which in ["thumbnail", "fullframe"] {
         let picture = server.get(page["results"][0][which].as_str().unwrap()).await.expect(200);
         assert_eq!(picture.headers["content-type"], "image/jpeg");

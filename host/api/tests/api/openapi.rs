@@ -80,7 +80,7 @@ fn every_route_says_who_may_use_it_and_what_it_refuses() {
         );
         assert!(operation["summary"].is_string(), "{method} {path}");
     }
-    assert_eq!(count, 72);
+    assert_eq!(count, 78);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Covers: tokens with scopes and an end, Bearer and Token, logins, the lock-out for guessing, the
-//! audit log.
+//! Covers: tokens with scopes and an end, adding, listing and revoking them, Bearer and Token,
+//! logins, the lock-out for guessing, the audit log.
 
 use std::{sync::Arc, time::Duration};
 
@@ -168,4 +168,64 @@ async fn changes_are_in_the_audit_log_with_who_made_them() {
     assert_eq!(lines.len(), 3, "{lines:#?}");
     assert!(lines.iter().all(|line| line["address"] == "127.0.0.1" && line["request_id"].is_string()));
     assert_eq!(lines[0]["time"], json!(clock.now()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_added_listed_and_revoked_over_the_api() {
+    let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let server = Server::with(ApiConfig::default(), Arc::new(ManualClock::new(start))).await;
+    let list = async || server.get("/tokens/").await.expect(200).json()["results"].clone();
+    assert_eq!(list().await, json!([]));
+    let new = json!({"name": "board", "scope": "operate", "expires": "2026-02-01T00:00:00Z"});
+    let added = server.post("/tokens/", new.clone()).await.expect(201);
+    assert_eq!(added.headers["cache-control"], "no-store");
+    let added = added.json();
+    let secret = added["secret"].as_str().unwrap();
+    assert_eq!(secret.len(), 64);
+    call(&server, secret, Method::POST, "/videos/").await.expect(201);
+    let login = login(&server, "board", secret, json!({"uuid": "a"})).await.expect(200).json();
+    let session = login["token"].as_str().unwrap();
+
+    let listed = list().await;
+    assert_eq!(
+        (&listed[0]["name"], &listed[0]["scope"], &listed[0]["expires"], &listed[0]["session_of"]),
+        (&json!("board"), &json!("operate"), &json!("2026-02-01T00:00:00Z"), &json!(null))
+    );
+    assert_eq!((&listed[0]["last_used"], &listed[1]["session_of"]), (&json!(start), &listed[0]["id"]));
+    let text = listed.to_string();
+    assert!(!text.contains(secret) && !text.contains(session) && !text.contains("sha256"), "{text}");
+    for token in [secret, session] {
+        call(&server, token, Method::GET, "/tokens/").await.expect(403);
+    }
+
+    let path = format!("/tokens/{}/", listed[0]["id"]);
+    server.call(Method::DELETE, &path, "").await.expect(204);
+    server.call(Method::DELETE, &path, "").await.expect(404);
+    for token in [secret, session] {
+        call(&server, token, Method::GET, "/videos/").await.expect(401);
+    }
+    assert_eq!(list().await, json!([]));
+    let changes = audit(&server).into_iter().map(|line| line["path"].clone()).collect::<Vec<_>>();
+    assert_eq!(changes.iter().filter(|p| *p == "/tokens/").count(), 1, "reading is no change: {changes:?}");
+    assert!(changes.contains(&json!(path)), "{changes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_has_to_be_right() {
+    let server = Server::start().await;
+    let post = async |body: Value| server.post("/tokens/", body).await;
+    post(json!({})).await.refuses("name");
+    for name in [json!(""), json!("12"), json!("a b"), json!("a".repeat(65)), json!(7)] {
+        post(json!({"name": name})).await.refuses("name");
+    }
+    post(json!({"name": "a", "scope": "owner"})).await.refuses("scope");
+    for expires in [json!("tomorrow"), json!("2020-01-01T00:00:00Z"), json!(3)] {
+        post(json!({"name": "a", "expires": expires})).await.refuses("expires");
+    }
+    let added = post(json!({"name": "a", "expires": null})).await.expect(201).json();
+    assert_eq!((&added["token"]["scope"], &added["token"]["expires"]), (&json!("read"), &json!(null)));
+    post(json!({"name": "a"})).await.expect(409);
+    for id in ["0", "99", "abc", "-1", "99999999999"] {
+        server.call(Method::DELETE, &format!("/tokens/{id}/"), "").await.expect(404);
+    }
 }
