@@ -5,6 +5,9 @@ import { on } from './live';
 import { report } from './notices';
 import { nameOf } from './video';
 
+/** `6-1-face-3-0`: video, job, type, track, shot. */
+const OBJECT_ID = /^\d+-\d+-[a-z][a-z0-9_]*-\d+-\d+$/;
+
 export const names = signal<ReadonlyMap<number, string>>(new Map());
 const asked = new Set<number>();
 
@@ -15,6 +18,11 @@ on('video', (video) => {
 /** The id of the video that an object is in: what its own id begins with. */
 export function videoOf(object: string): number {
   return Number(object.split('-', 1)[0]);
+}
+
+/** The video of an object, where the text is an object's id; otherwise `null`. */
+export function videoOfObject(text: string): number | null {
+  return OBJECT_ID.test(text.trim()) ? videoOf(text.trim()) : null;
 }
 
 export function wantNames(ids: Iterable<number>): void {

@@ -23,6 +23,8 @@ export interface Place {
 }
 
 export interface Listener {
+  /** The server has given the upload its name. */
+  begun: () => void;
   /** So many bytes of the file were sent. */
   sent: (bytes: number) => void;
   /** The connection is broken, or is there again. */
@@ -43,7 +45,9 @@ export async function send(place: Place, signal: AbortSignal, listener: Listener
   let before = -1;
   for (;;) {
     try {
+      const named = place.name;
       const offset = await offsetOf(place, signal);
+      if (place.name !== named) listener.begun();
       if (offset === null) return;
       if (offset > before) [wait, conflicts] = [FIRST_WAIT_MS, 0];
       before = offset;

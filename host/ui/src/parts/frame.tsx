@@ -134,7 +134,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
 }
 
 /** Characters of a line below a title from which a phone gives it the whole width. */
-const LONG_SUB = 50;
+const LONG_SUB = 40;
 
 /** The head of a view: its title, what is to be done, and the page's title. */
 export function Head(props: {

@@ -17,6 +17,8 @@ import { T } from '../texts';
 
 const put = (path: string, file: Blob) =>
   plain(path, { method: 'PUT', body: file, headers: { 'Content-Type': 'application/wasm' } });
+/** Of a digest: enough to tell two apart. */
+const DIGITS = 12;
 const pathOf = (name: string) => `/plugins/${encodeURIComponent(name)}/`;
 
 function Fact({ name, children }: { name: string; children: string }) {
@@ -28,51 +30,79 @@ function Fact({ name, children }: { name: string; children: string }) {
   );
 }
 
-/**
- * Components that were put beside a plugin from this page: what can be promoted without choosing
- * the file again.
- */
-const canaries = new Map<string, File>();
+/** What a plugin and its canary cost, side by side. */
+function Compare({ plugin, candidate }: { plugin: Plugin; candidate: Plugin }) {
+  const { used } = plugin;
+  const canary = used?.shadow;
+  const mean = (use: { calls: number; time_ms: number } | null | undefined) =>
+    use?.calls ? T.plugins.micros(decimal((use.time_ms * 1000) / use.calls)) : '–';
+  const longest = (use: { calls: number; longest_call_ms: number } | null | undefined) =>
+    use?.calls ? T.plugins.millis(decimal(use.longest_call_ms)) : '–';
+  const memory = (use: { memory_bytes: number } | null | undefined) =>
+    use?.memory_bytes ? bytes(use.memory_bytes) : '–';
+  const rows: [string, string, string][] = [
+    [T.plugins.version, plugin.version ?? '–', candidate.version ?? '–'],
+    [T.plugins.digest, plugin.digest?.slice(0, DIGITS) ?? '–', candidate.digest?.slice(0, DIGITS) ?? '–'],
+    [T.plugins.calls, count(used?.calls ?? 0), count(canary?.calls ?? 0)],
+    [T.plugins.mean, mean(used), mean(canary)],
+    [T.plugins.longest, longest(used), longest(canary)],
+    [T.plugins.memory, memory(used), memory(canary)],
+  ];
+  return (
+    <table class="table compare" aria-label={T.plugins.compare(plugin.name ?? '')}>
+      <thead>
+        <tr>
+          <td />
+          <th scope="col">{T.plugins.inUse}</th>
+          <th scope="col">{T.plugins.canary}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map(([name, one, other]) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            <td>{one}</td>
+            <td>{other}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
 
 function Canary({ plugin, candidate, reload }: { plugin: Plugin; candidate: Plugin; reload: () => Promise<void> }) {
   const use = plugin.used?.shadow;
   const name = plugin.name ?? '';
-  const file = canaries.get(name);
+  const path = { params: { path: { name } } };
+  const promote = async () => {
+    const { promoteTitle, promoteText, promote } = T.plugins;
+    if (!(await confirm(promoteTitle(name), promoteText, promote, 'primary'))) return;
+    await attempt(async () => {
+      await ask(api.POST('/plugins/{name}/shadow/promote/', path));
+      note(T.plugins.promoted(name));
+      await reload();
+    });
+  };
+  const end = () =>
+    attempt(async () => {
+      await ask(api.DELETE('/plugins/{name}/shadow/', path));
+      await reload();
+    });
   return (
     <div class="canary">
-      <h3>
-        {T.plugins.canary} <span class="muted">{candidate.version}</span>
-      </h3>
+      <h3>{T.plugins.canary}</h3>
       {candidate.state !== 'ready' && <p class="hint-error">{candidate.state}</p>}
       <p>{use && use.items > 0 ? T.plugins.different(count(use.different), count(use.items)) : T.plugins.notCalled}</p>
       {use?.first_difference && <p class="muted">{use.first_difference}</p>}
       {use?.ended && <p class="hint-error">{use.ended}</p>}
+      <Compare plugin={plugin} candidate={candidate} />
       <div class="plugin-actions">
-        {file && (
-          <Button
-            icon="check"
-            onClick={() =>
-              void attempt(async () => {
-                await put(pathOf(name), file);
-                await plain(`${pathOf(name)}shadow/`, { method: 'DELETE' });
-                canaries.delete(name);
-                note(T.plugins.promoted(name));
-                await reload();
-              })
-            }
-          >
+        {candidate.state === 'ready' && (
+          <Button icon="check" onClick={() => void promote()}>
             {T.plugins.promote}
           </Button>
         )}
-        <Button
-          icon="close"
-          onClick={() =>
-            void attempt(async () => {
-              await plain(`${pathOf(name)}shadow/`, { method: 'DELETE' });
-              await reload();
-            })
-          }
-        >
+        <Button icon="close" onClick={() => void end()}>
           {T.plugins.endCanary}
         </Button>
       </div>
@@ -97,7 +127,6 @@ function Card({
     name &&
     void attempt(async () => {
       await put(`${pathOf(name)}shadow/`, file);
-      canaries.set(name, file);
       await reload();
     });
   const takeOut = async () => {

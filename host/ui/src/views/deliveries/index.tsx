@@ -57,18 +57,10 @@ function List() {
   const read = async (page: string | null) => {
     isLoading.value = true;
     await attempt(async () => {
-      // The API has no filter for it: pages are read until there is one with routers.
-      let at = page;
-      let some: Video[] = [];
-      do {
-        const got = await ask(
-          api.GET('/videos/', { params: { query: { ordering: '-id', limit: PAGE, ...(at && { page: at }) } } }),
-        );
-        some = some.concat(got.results.filter((video) => video.router_url));
-        at = cursor(got.next_page);
-      } while (at && some.length === 0);
-      videos.value = page ? [...videos.value, ...some] : some;
-      next.value = at;
+      const query = { has_router: true, ordering: '-id', limit: PAGE, ...(page && { page }) };
+      const got = await ask(api.GET('/videos/', { params: { query } }));
+      videos.value = page ? [...videos.value, ...got.results] : got.results;
+      next.value = cursor(got.next_page);
     });
     isLoading.value = false;
   };

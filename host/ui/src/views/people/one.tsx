@@ -27,6 +27,19 @@ const SAME = 0.5;
 
 const placeOf = (id: string) => names.value.get(videoOf(id)) ?? T.video.unnamed(videoOf(id));
 
+/**
+ * The identity that an object belongs to. An identity has the id of its first object: where a
+ * correction has moved that to another one, this is where it went.
+ */
+async function identityOf(object: string): Promise<string | null> {
+  try {
+    return (await ask(api.GET('/objects/{id}/', { params: { path: { id: object } } }))).cluster ?? null;
+  } catch (cause) {
+    if (cause instanceof Problem && cause.status === 404) return null;
+    throw cause;
+  }
+}
+
 /** Who looks like it in other videos. */
 function Elsewhere({ cluster }: { cluster: Cluster }) {
   const found = useSignal<Cluster[] | null>(null);
@@ -43,7 +56,7 @@ function Elsewhere({ cluster }: { cluster: Cluster }) {
       <header>
         <h2>{T.people.elsewhere}</h2>
       </header>
-      {found.value.length === 0 && <p class="hint">{T.people.elsewhereNone}</p>}
+      {found.value.length === 0 && <p class="hint">{T.people.elsewhereNone(cluster.type)}</p>}
       {found.value.length > 0 && (
         <ul class="strip-row" tabIndex={0} aria-label={T.people.elsewhere}>
           {found.value.map((other) => (
@@ -135,7 +148,9 @@ export function One({ id }: { id: string }) {
         isGone.value = false;
       } catch (cause) {
         if (!(cause instanceof Problem && cause.status === 404)) throw cause;
-        isGone.value = true;
+        const now = await identityOf(id);
+        if (now === null || now === id) isGone.value = true;
+        else location.replace(link(`people/${encodeURIComponent(now)}`));
       }
     });
   useEffect(() => wantNames([video]), [video]);

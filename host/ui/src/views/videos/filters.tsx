@@ -1,9 +1,15 @@
 /** The filters of the list, kept in the address. */
-import { useRef } from 'preact/hooks';
-import { requery } from '../../lib/route';
+import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { api, ask, Problem } from '../../lib/api';
+import { clock } from '../../lib/format';
+import { videoOfObject } from '../../lib/names';
+import { attempt, report } from '../../lib/notices';
+import { link, requery } from '../../lib/route';
 import { GROUPS, type Group } from '../../lib/video';
 import { Button } from '../../parts/button';
 import { Icon } from '../../parts/icon';
+import type { VideoObject } from '../../lib/types';
 import { T } from '../../texts';
 import { filter, isFiltered, load, NO_FILTER, type Filter } from './store';
 
@@ -11,9 +17,12 @@ const TYPING_MS = 200;
 
 export function fromQuery(query: URLSearchParams): Filter {
   const group = query.get('status') ?? '';
+  const router = query.get('router') ?? '';
   return {
     name: query.get('name') ?? '',
     group: group in GROUPS ? (group as Group) : '',
+    camera: /^-?\d+$/.test(query.get('camera') ?? '') ? (query.get('camera') ?? '') : '',
+    router: router === 'yes' || router === 'no' ? router : '',
     since: query.get('since') ?? '',
     until: query.get('until') ?? '',
   };
@@ -22,13 +31,51 @@ export function fromQuery(query: URLSearchParams): Filter {
 function change(part: Partial<Filter>): void {
   const now = { ...filter.value, ...part };
   filter.value = now;
-  requery({ status: now.group, name: now.name, since: now.since, until: now.until });
+  const { name, camera, router, since, until } = now;
+  requery({ status: now.group, name, camera, router, since, until });
   void load();
 }
 
+/** Leads to an object whose id stands in the place of a name. */
+function ObjectLink({ id }: { id: string }) {
+  const found = useSignal<VideoObject | null>(null);
+  const isMissing = useSignal(false);
+  useEffect(() => {
+    let isOld = false;
+    found.value = null;
+    isMissing.value = false;
+    ask(api.GET('/objects/{id}/', { params: { path: { id } } })).then(
+      (object) => !isOld && (found.value = object),
+      (cause: unknown) => {
+        if (isOld) return;
+        if (cause instanceof Problem && cause.status === 404) isMissing.value = true;
+        else report(cause);
+      },
+    );
+    return () => {
+      isOld = true;
+    };
+  }, [id]);
+  const object = found.value;
+  return (
+    <p class="filter-object" role="status">
+      {isMissing.value && T.filter.noObject(id)}
+      {object && (
+        <a href={link(`videos/${videoOfObject(id)}`, { t: object.best_time.toFixed(2) })}>
+          {T.filter.toObject(T.track(object.type, object.track_id), clock(object.best_time, true))}
+        </a>
+      )}
+    </p>
+  );
+}
+
 export function Filters() {
+  const cameras = useSignal<{ id: number; name: string }[]>([]);
+  useEffect(() => {
+    void attempt(async () => (cameras.value = (await ask(api.GET('/camera-groups/'))).results));
+  }, []);
   const typing = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  const { name, group, since, until } = filter.value;
+  const { name, group, camera, router, since, until } = filter.value;
   return (
     <div class="filters" role="search" aria-label={T.filter.label}>
       <label class="search-input">
@@ -61,6 +108,31 @@ export function Filters() {
           ))}
         </select>
       </label>
+      {cameras.value.length > 1 && (
+        <label>
+          <span class="visually-hidden">{T.filter.camera}</span>
+          <select class="input" value={camera} onChange={(event) => change({ camera: event.currentTarget.value })}>
+            <option value="">{T.filter.anyCamera}</option>
+            {cameras.value.map(({ id, name }) => (
+              <option key={id} value={id}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+      <label>
+        <span class="visually-hidden">{T.filter.router}</span>
+        <select
+          class="input"
+          value={router}
+          onChange={(event) => change({ router: event.currentTarget.value as Filter['router'] })}
+        >
+          <option value="">{T.filter.anyRouter}</option>
+          <option value="yes">{T.filter.withRouter}</option>
+          <option value="no">{T.filter.withoutRouter}</option>
+        </select>
+      </label>
       <div class="dates">
         <label class="date-input">
           <span>{T.filter.since}</span>
@@ -88,6 +160,7 @@ export function Filters() {
           {T.filter.clear}
         </Button>
       )}
+      {videoOfObject(name) !== null && <ObjectLink id={name.trim()} />}
     </div>
   );
 }

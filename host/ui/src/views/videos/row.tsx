@@ -13,6 +13,7 @@ import { Progress, StatusLight } from '../../parts/status';
 import { T } from '../../texts';
 import { process, remove, stop } from './actions';
 import { fresh, select, selected } from './store';
+import { begun } from './begun';
 import { forget, pause, resume, uploads, type Upload } from './uploads';
 
 function Counts({ video }: { video: Video }) {
@@ -93,11 +94,13 @@ function Sending({ upload }: { upload: Upload }) {
 
 function State({ video }: { video: Video }) {
   const working = isWorking(video);
+  const earlier = video.file_size === 0 ? begun.value.find((one) => one.video === video.id) : undefined;
+  const text = earlier ? T.upload.interrupted(earlier.name) : sentence(video);
   return (
     <div class="row-state">
-      <p class="row-sentence" title={sentence(video)}>
-        <StatusLight light={lightOf(video)} />
-        <span>{sentence(video)}</span>
+      <p class="row-sentence" title={text}>
+        <StatusLight light={earlier ? 'yellow' : lightOf(video)} />
+        <span>{text}</span>
       </p>
       {working && video.health_status.status !== 'AWAITING' && (
         <>

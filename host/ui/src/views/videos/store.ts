@@ -2,7 +2,7 @@
 import { batch, computed, signal, type Signal } from '@preact/signals';
 import { api, ask, cursor } from '../../lib/api';
 import { on, opened } from '../../lib/live';
-import { videoOf } from '../../lib/names';
+import { videoOf, videoOfObject } from '../../lib/names';
 import { attempt, report } from '../../lib/notices';
 import type { Status, Video } from '../../lib/types';
 import { GROUPS, type Group } from '../../lib/video';
@@ -10,13 +10,17 @@ import { GROUPS, type Group } from '../../lib/video';
 const PAGE = 100;
 
 export interface Filter {
+  /** A part of the name, or the id of an object: then its video. */
   name: string;
   group: Group | '';
+  /** The number of a camera group. */
+  camera: string;
+  router: 'yes' | 'no' | '';
   /** Days, as `YYYY-MM-DD`; both included. */
   since: string;
   until: string;
 }
-export const NO_FILTER: Filter = { name: '', group: '', since: '', until: '' };
+export const NO_FILTER: Filter = { name: '', group: '', camera: '', router: '', since: '', until: '' };
 
 export const filter = signal<Filter>(NO_FILTER);
 export const isFiltered = computed(() => Object.values(filter.value).some((value) => value !== ''));
@@ -41,10 +45,13 @@ export function video(id: number): Signal<Video> | undefined {
 }
 
 function query() {
-  const { name, group, since, until } = filter.value;
+  const { name, group, camera, router, since, until } = filter.value;
+  const video = videoOfObject(name);
   return {
-    ...(name && { name_contains: name }),
+    ...(video === null ? name && { name_contains: name } : { id_in: [video] }),
     ...(group && { status: [...GROUPS[group]] as Status[] }),
+    ...(camera && { camera_groups: [Number(camera)] }),
+    ...(router && { has_router: router === 'yes' }),
     ...(since && { created_date_gte: new Date(`${since}T00:00`).toISOString() }),
     ...(until && { created_date_lt: dayAfter(until).toISOString() }),
   };
@@ -57,10 +64,14 @@ function dayAfter(day: string): Date {
 }
 
 function matches(candidate: Video): boolean {
-  const { name, group, since, until } = filter.value;
+  const { name, group, camera, router, since, until } = filter.value;
   const created = new Date(candidate.created_date);
+  const video = videoOfObject(name);
+  const isNamed = !name || (candidate.name ?? '').toLowerCase().includes(name.toLowerCase());
   return (
-    (!name || (candidate.name ?? '').toLowerCase().includes(name.toLowerCase())) &&
+    (video === null ? isNamed : candidate.id === video) &&
+    (!camera || candidate.camera_group === Number(camera)) &&
+    (!router || (router === 'yes') === Boolean(candidate.router_url)) &&
     (!group || (GROUPS[group] as readonly Status[]).includes(candidate.health_status.status)) &&
     (!since || created >= new Date(`${since}T00:00`)) &&
     (!until || created < dayAfter(until))

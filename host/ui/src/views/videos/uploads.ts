@@ -3,11 +3,12 @@
  * off goes on by itself, and each can be paused.
  */
 import { signal, type Signal } from '@preact/signals';
-import { api, ask, isAbort } from '../../lib/api';
+import { api, ask, isAbort, Problem } from '../../lib/api';
 import { on } from '../../lib/live';
 import { report } from '../../lib/notices';
 import { discard, send, type Place } from '../../lib/tus';
-import type { VideoWrite } from '../../lib/types';
+import type { Video, VideoWrite } from '../../lib/types';
+import * as begun from './begun';
 import { receive } from './store';
 
 const AT_A_TIME = 2;
@@ -37,16 +38,18 @@ window.addEventListener('beforeunload', (event) => {
 on('video_deleted', ({ id }) => {
   const upload = uploads.value.get(id);
   if (upload) forget(upload);
+  begun.drop(id);
 });
 
 /** Makes a video of each file, in order, and sends it. */
 export async function add(files: File[], settings: Omit<VideoWrite, 'name'>): Promise<void> {
   for (const file of files) {
     try {
+      const earlier = await interrupted(file, settings);
       const name = file.name.replace(/\.[^.]+$/, '').slice(0, 256) || file.name;
-      const video = await ask(api.POST('/videos/', { body: { ...settings, name } }));
+      const video = earlier?.video ?? (await ask(api.POST('/videos/', { body: { ...settings, name } })));
       const upload: Upload = {
-        place: { video: video.id, file, name: null },
+        place: { video: video.id, file, name: earlier?.upload ?? null },
         sent: signal(0),
         rate: signal(0),
         state: signal('waiting'),
@@ -61,6 +64,28 @@ export async function add(files: File[], settings: Omit<VideoWrite, 'name'>): Pr
       return;
     }
   }
+}
+
+/** The video that this file was on its way to when the page was left, with the settings of now. */
+async function interrupted(
+  file: File,
+  settings: Omit<VideoWrite, 'name'>,
+): Promise<{ video: Video; upload: string } | null> {
+  const earlier = begun.of(file);
+  if (!earlier || uploads.value.has(earlier.video)) return null;
+  const path = { params: { path: { id: earlier.video } } };
+  try {
+    const { file_size: size } = await ask(api.GET('/videos/{id}/', path));
+    if (size === 0) {
+      const video = await ask(api.PATCH('/videos/{id}/', { ...path, body: settings }));
+      return { video, upload: earlier.upload };
+    }
+  } catch (cause) {
+    if (!(cause instanceof Problem && cause.status === 404)) throw cause;
+  }
+  // It came to its end elsewhere, or its video was deleted.
+  begun.drop(earlier.video);
+  return null;
 }
 
 function enqueue(upload: Upload): void {
@@ -85,6 +110,7 @@ export function pause(upload: Upload): void {
 export function forget(upload: Upload): void {
   leaveQueue(upload);
   upload.stop();
+  begun.drop(upload.place.video);
   const now = new Map(uploads.value);
   now.delete(upload.place.video);
   uploads.value = now;
@@ -117,6 +143,7 @@ async function run(upload: Upload): Promise<void> {
   let from = { time: performance.now(), bytes: -1 };
   try {
     await send(place, stop.signal, {
+      begun: () => begun.remember(place),
       sent: (bytes) => {
         if (from.bytes < 0) from = { time: performance.now(), bytes };
         sent.value = bytes;
@@ -131,6 +158,7 @@ async function run(upload: Upload): Promise<void> {
     });
     // Nothing is left to discard.
     place.name = null;
+    begun.drop(place.video);
     const path = { params: { path: { id: place.video } } };
     await ask(api.POST('/videos/{id}/process/', path));
     receive(await ask(api.GET('/videos/{id}/', path)));

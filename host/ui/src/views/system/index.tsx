@@ -1,38 +1,23 @@
 /** System: what the server is made of and how it is doing. */
 import { useSignal } from '@preact/signals';
-import type { ComponentChildren } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { api, ask } from '../lib/api';
-import { address } from '../lib/base';
-import { bytes, count, fullDate, percent } from '../lib/format';
-import { on } from '../lib/live';
-import { attempt } from '../lib/notices';
-import { session } from '../lib/session';
-import type { Health } from '../lib/types';
-import { ButtonLink } from '../parts/button';
-import { Head } from '../parts/frame';
-import { Badge, Progress, StatusLight, Waiting, type Light } from '../parts/status';
-import { T } from '../texts';
+import { api, ask } from '../../lib/api';
+import { address } from '../../lib/base';
+import { bytes, count, fullDate, percent } from '../../lib/format';
+import { on } from '../../lib/live';
+import { attempt } from '../../lib/notices';
+import { mayAdminister, session } from '../../lib/session';
+import type { Health } from '../../lib/types';
+import { ButtonLink } from '../../parts/button';
+import { Head } from '../../parts/frame';
+import { Badge, Progress, StatusLight, Waiting, type Light } from '../../parts/status';
+import { T } from '../../texts';
+import { Log } from './log';
+import { Numbers } from './numbers';
+import { Fact, Panel } from './panel';
+import { Tokens } from './tokens';
 
 const LITTLE_SPACE = 0.1;
-
-function Panel({ title, children }: { title: string; children: ComponentChildren }) {
-  return (
-    <section class="panel" aria-label={title}>
-      <h2>{title}</h2>
-      {children}
-    </section>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  );
-}
 
 function Refused({ folders }: { folders: { name: string; reason: string }[] }) {
   return (
@@ -117,8 +102,6 @@ export function System() {
     return () => ends.forEach((end) => end());
   }, []);
   const now = health.value;
-  // Older servers do not tell.
-  const queued = now && 'queued' in now.jobs ? now.jobs.queued : null;
   const who = session.value;
   return (
     <div class="view">
@@ -131,10 +114,9 @@ export function System() {
       {now && (
         <div class="panels-flow">
           <Panel title={T.system.queue}>
+            <Numbers health={now} />
             <dl class="facts">
               <Fact name={T.system.running}>{T.system.ofMost(now.jobs.running, now.jobs.most)}</Fact>
-              {typeof queued === 'number' && <Fact name={T.system.queued}>{count(queued)}</Fact>}
-              <Fact name={T.system.deliveriesWaiting}>{count(now.deliveries.waiting)}</Fact>
               <Fact name={T.system.inFlight}>{count(now.deliveries.in_flight)}</Fact>
               <Fact name={T.system.unreachable}>{count(now.deliveries.unreachable_routers)}</Fact>
             </dl>
@@ -163,12 +145,14 @@ export function System() {
               <Fact name={T.system.may}>{who?.scopes.join(', ')}</Fact>
               <Fact name={T.system.until}>{who?.expires ? fullDate(who.expires) : T.system.noEnd}</Fact>
             </dl>
-            <p class="hint">{T.system.tokens}</p>
-            <pre class="code" tabIndex={0}>
-              <code>{T.system.tokensCommand}</code>
-            </pre>
           </Panel>
         </div>
+      )}
+      {now && mayAdminister.value && (
+        <>
+          <Tokens />
+          <Log />
+        </>
       )}
     </div>
   );
