@@ -1,15 +1,13 @@
 // A browser as a person uses it: logged in, watched for errors of its console.
 
-import { runAxe } from './axe.mjs';
 import { chromium } from 'playwright-core';
-import { mkdir } from 'node:fs/promises';
+import { runAxe } from './axe.mjs';
 
 const SIZES = { wide: { width: 1440, height: 900 }, narrow: { width: 390, height: 844 } };
 /**
  * What is waited for comes with the server's work: on a machine without a GPU that takes a while.
  */
 const PATIENCE_MS = 30_000;
-export const OUT = new URL('./out/', import.meta.url).pathname;
 
 export class Browser {
   #browser;
@@ -22,8 +20,17 @@ export class Browser {
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
       args: ['--no-sandbox'],
     });
-    await mkdir(OUT, { recursive: true });
     return it;
+  }
+
+  /** The server of the pages that are opened from now on. */
+  use(server) {
+    this.#server = server;
+  }
+
+  /** An empty page. */
+  async blank() {
+    return (await this.#browser.newContext()).newPage();
   }
 
   stop() {

@@ -2,18 +2,22 @@
 // built program with an archive of its own, which ends with the tests.
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+/** Screenshots, and the log of the server. */
+export const OUT = fileURLToPath(new URL('./out/', import.meta.url));
 const target = join(dirname(fileURLToPath(import.meta.url)), '../../target');
 const program = process.env.OCELLUS_PROGRAM ?? join(target, 'release/ocellus');
 export const media = process.env.OCELLUS_MEDIA ?? join(target, 'assets/media');
 /** A street with people and cars, and one face that speaks. */
 export const STREET = join(media, 'bikes.mp4');
 export const FACE = join(media, 'carphone_pristine.mp4');
+/** A component of tests/guests, as `cargo xtask build` made it. */
+export const guest = (name) => join(media, '../guests', name);
 /** Both are small pictures, with small things in them. */
 const SMALL = { filter_min_size: 24, filter_min_quality: 0.3 };
 const PROCESSING_MS = 10 * 60_000;
@@ -26,25 +30,39 @@ export class Server {
   #data = null;
 
   static async start() {
-    const server = new Server();
     if (process.env.OCELLUS_URL) {
+      const server = new Server();
       server.url = process.env.OCELLUS_URL.replace(/\/$/, '');
       server.token = process.env.OCELLUS_TOKEN ?? '';
       return server;
     }
-    server.#data = await mkdtemp(join(tmpdir(), 'ocellus-page-'));
-    server.#process = spawn(program, ['serve', '--listen', '127.0.0.1:0', '--data', server.#data, '--log', 'warn'], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+    return Server.over(await mkdtemp(join(tmpdir(), 'ocellus-page-')));
+  }
+
+  /** The built program over a data folder, which is removed in the end. */
+  static async over(data) {
+    const server = new Server();
+    server.#data = data;
+    await mkdir(OUT, { recursive: true });
+    const log = await open(join(OUT, 'server.log'), 'w');
+    server.#process = spawn(program, ['serve', '--listen', '127.0.0.1:0', '--data', data], {
+      stdio: ['ignore', 'pipe', log.fd],
     });
+    await log.close();
     for await (const line of createInterface({ input: server.#process.stdout })) {
       if (!line.startsWith('listening on ')) continue;
       server.url = line.slice('listening on '.length);
       break;
     }
-    if (!server.url) throw new Error(`${program} ended before it listened`);
+    if (!server.url) throw new Error(`${program} ended before it listened: see ${OUT}server.log`);
     server.#process.stdout.resume();
     server.token = (await readFile(join(server.#data, 'admin.token'), 'utf8')).trim();
     return server;
+  }
+
+  /** Of the program, where it was started here. */
+  get pid() {
+    return this.#process?.pid;
   }
 
   async stop() {
