@@ -7,11 +7,15 @@
 //! first (the matching cascade). The remaining detections are matched by their overlap with the
 //! predicted boxes, for tracks that were detected in the previous frame or are not confirmed yet. A
 //! track is confirmed when it was detected in three consecutive frames; before that, one frame
-//! without a detection ends it.
+//! without a detection ends it. Where unconfirmed tracks are reported, a first detection whose
+//! score is half-way from `min_score` to 1 confirms it at once.
 //!
 //! Where detections have no appearance descriptor, motion decides alone: overlap with the predicted
 //! box, for tracks of any age. Tracks that were missed in the previous frame need more overlap
 //! ([`tracking::doubtful_overlap`]) and have a lower weight ([`tracking::recency`]).
+//!
+//! A track that was missed also continues by appearance and by overlap of enlarged boxes
+//! (`matching`), since the box of an object that is partly hidden jumps.
 //!
 //! Detections whose score is below `min_score` are weak. As in ByteTrack (Zhang et al. 2022,
 //! arXiv:2110.06864) they continue confirmed tracks that were detected in the previous frame and
@@ -74,6 +78,11 @@ impl Settings {
     /// Whether a detection is weak: it only continues tracks.
     pub(crate) fn is_weak(&self, detection: &Detection) -> bool {
         detection.score < self.min_score
+    }
+
+    /// Whether a detection is no mistake. Without weak detections there is no such score.
+    fn is_sure(&self, detection: &Detection) -> bool {
+        self.min_score > 0.0 && detection.score >= (1.0 + self.min_score) / 2.0
     }
 
     fn lifetime(&self) -> Lifetime {
@@ -177,7 +186,10 @@ impl Tracker for DeepSort {
                     ids.push(None);
                     continue;
                 }
-                None => self.tracks.open.push_mut(Track::new(detection, &frame)),
+                None => {
+                    let is_confirmed = !settings.filter_unconfirmed_tracks && settings.is_sure(detection);
+                    self.tracks.open.push_mut(Track::new(detection, &frame, is_confirmed))
+                }
             };
             if track.id.is_none() && (track.is_confirmed() || !settings.filter_unconfirmed_tracks) {
                 self.tracks.last_id += 1;

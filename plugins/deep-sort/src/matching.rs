@@ -7,6 +7,13 @@ use ocellus_plugin::{
 
 use crate::{Settings, track::Track};
 
+/// Share of its sides by which the box of a hidden object is buffered. The box of an object that is
+/// partly hidden jumps from one visible part to another, farther than any motion. As in the second
+/// step of C-BIoU (Yang et al. 2023, arXiv:2211.14317).
+const BUFFER: f32 = 0.5;
+/// Least ratio of the areas of the smaller and the larger of these boxes.
+const ALIKE: f32 = 0.5;
+
 /// Matches detections to tracks: for each detection the index of its track, if it continues one.
 /// `before`: stream time of the previous frame.
 pub(crate) fn associate(
@@ -61,6 +68,28 @@ pub(crate) fn associate(
             }
             let least = if is_known { settings.overlap_threshold } else { doubtful };
             Some(overlap(d, t).filter(|o| *o >= least)? * recency(before - track.time))
+        },
+    );
+    // Objects that come out from behind another one: similar in appearance, and near.
+    matching.round(
+        |d| !is_weak(d),
+        |t| track_is(&|track| track.is_confirmed() && !is_recent(track), t),
+        |d, t| {
+            let (track, rect, expected) = (tracks.get(t)?, rects.get(d)?, expected.get(t)?);
+            let appearance = track.gallery.comparable(detections.get(d)?)?;
+            // What stood still behind something that passed is where it was last.
+            let near = |other: &Rect| {
+                let (area, other_area) = (rect.area(), other.area());
+                let is_alike = area >= ALIKE * other_area && other_area >= ALIKE * area;
+                if is_alike { rect.buffered(BUFFER).iou(&other.buffered(BUFFER)) } else { 0.0 }
+            };
+            let (predicted, last) = (near(expected), near(&track.last()));
+            let overlap = if predicted > last { predicted } else { last };
+            if overlap <= 0.0 || overlap < settings.overlap_threshold {
+                return None;
+            }
+            let similarity = track.gallery.similarity(appearance)?;
+            (similarity >= settings.matching_threshold).then(|| overlap * recency(before - track.time))
         },
     );
     // The appearance of a weak detection is unreliable: only its position counts.

@@ -64,6 +64,19 @@ fn a_track_of_one_frame_is_not_reported_or_closes_in_the_next() {
 }
 
 #[test]
+fn one_sure_detection_confirms_a_track_where_unconfirmed_ones_are_reported() {
+    for (score, filter_unconfirmed_tracks, ids) in
+        [(0.65, false, [Some(1), Some(1)]), (0.64, false, [Some(1), Some(2)]), (0.65, true, [None, None])]
+    {
+        let mut tracker = tracker(Settings { min_score: 0.3, filter_unconfirmed_tracks, ..Settings::default() });
+        let seen = || vec![Detection { score, ..at(0.0) }];
+        let first = update(&mut tracker, 0, seen()).ids[0];
+        update(&mut tracker, 1, vec![]);
+        assert_eq!([first, update(&mut tracker, 2, seen()).ids[0]], ids, "{score}");
+    }
+}
+
+#[test]
 fn a_track_is_predicted_through_an_occlusion() {
     let mut tracker = tracker(Settings::default());
     for i in 0..10 {
@@ -99,6 +112,20 @@ fn matches_need_the_least_similarity() {
         let ids = update(&mut tracker, 6, vec![with_appearance(0.0, alike(45.0))]).ids;
         assert_eq!(ids, [same.then_some(1)], "{matching_threshold}");
     }
+}
+
+#[test]
+fn a_box_that_jumps_behind_another_object_continues_the_track_of_its_appearance() {
+    let seen_again = |left: f32, appearance| {
+        let mut tracker = tracker(Settings::default());
+        (0..9).for_each(|i| drop(update(&mut tracker, i, vec![with_appearance(0.0, RED)])));
+        update(&mut tracker, 9, vec![]);
+        update(&mut tracker, 10, vec![with_appearance(left, appearance)]).ids
+    };
+    // Beyond its motion: the boxes of 40 pixels hardly overlap.
+    assert_eq!(seen_again(38.0, RED), [Some(1)]);
+    assert_eq!(seen_again(38.0, BLUE), [None], "another one");
+    assert_eq!(seen_again(70.0, RED), [None], "too far off");
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl From<&Track> for Track0_1 {
 }
 
 impl Track {
-    pub(crate) fn new(detection: &Detection, frame: &FrameInfo) -> Self {
+    pub(crate) fn new(detection: &Detection, frame: &FrameInfo, is_confirmed: bool) -> Self {
         let mut gallery = Gallery::default();
         gallery.add(detection);
         Self {
@@ -74,7 +74,7 @@ impl Track {
             detections: 0,
             frame: frame.index,
             time: frame.time,
-            hits: 1,
+            hits: if is_confirmed { CONFIRMED_AFTER } else { 1 },
             rect: sides(detection),
             motion: Kalman::new(&Rect::from(detection.rect)),
             gallery,

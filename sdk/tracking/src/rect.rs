@@ -29,6 +29,12 @@ impl Rect {
         greater(self.width(), 0.0) * greater(self.height(), 0.0)
     }
 
+    /// This box with `share` of its width and height added on each side.
+    pub fn buffered(&self, share: f32) -> Self {
+        let (x, y) = (share * self.width(), share * self.height());
+        Self { left: self.left - x, top: self.top - y, right: self.right + x, bottom: self.bottom + y }
+    }
+
     /// Intersection over union (the Jaccard index), 0 to 1; 0 where either is empty or not finite.
     pub fn iou(&self, other: &Self) -> f32 {
         let width = lesser(self.right, other.right) - greater(self.left, other.left);
@@ -74,6 +80,13 @@ mod tests {
         let a = Rect { left: 0.0, top: 0.0, right: 2.0, bottom: 1.0 };
         let b = Rect { left: 1.0, top: 0.0, right: 3.0, bottom: 1.0 };
         assert!((a.iou(&b) - 1.0 / 3.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_buffer_is_a_share_of_each_side() {
+        let a = Rect { left: 10.0, top: 20.0, right: 20.0, bottom: 40.0 };
+        assert_eq!(a.buffered(0.5), Rect { left: 5.0, top: 10.0, right: 25.0, bottom: 50.0 });
+        assert_eq!(a.buffered(0.0), a);
     }
 
     #[test]
