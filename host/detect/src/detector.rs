@@ -17,7 +17,7 @@ use crate::{
     input_size::input_size,
     loading::{LoadError, checked_model, digest, read_file, start_service},
     manifest::{DeviceClass, Input, InputSize, Manifest, Tiles},
-    nms::{RawBox, suppress},
+    nms::{RawBox, suppress, suppress_and_vote},
     service::{PendingOutcome, Picture, Service, ServiceSpec},
     tiles::merge,
 };
@@ -45,6 +45,8 @@ pub struct Detector {
     /// Object types by group of boxes.
     types: Vec<ObjectType>,
     iou: f32,
+    /// Overlap above which boxes vote for the place of the best.
+    vote: Option<f32>,
     scores: ScoreThresholds,
     /// Order of the channels, and the byte of the padding around the scaled frame.
     format: (ChannelOrder, u8),
@@ -137,6 +139,7 @@ impl Detector {
             size,
             types,
             iou: manifest.thresholds.iou,
+            vote: manifest.thresholds.vote,
             scores: manifest.thresholds.scores(),
             format,
             tiles: manifest.tiles,
@@ -247,7 +250,11 @@ impl Detector {
     /// Boxes of one picture, in pixels of the part of the frame that it shows.
     fn boxes(&self, PendingPicture { outcome, scale }: PendingPicture) -> Result<Vec<RawBox>, DetectError> {
         let found = outcome.wait().map_err(|e| self.failed(e))?;
-        Ok(suppress(found, self.iou).into_iter().map(|raw| raw.scaled(scale)).collect())
+        let kept = match self.vote {
+            Some(vote) => suppress_and_vote(found, self.iou, vote),
+            None => suppress(found, self.iou),
+        };
+        Ok(kept.into_iter().map(|raw| raw.scaled(scale)).collect())
     }
 
     fn detection(&self, raw: RawBox) -> Option<RawDetection> {

@@ -177,6 +177,10 @@ pub struct Thresholds {
     /// Of two boxes of one object type with a larger intersection over union, the one with the
     /// better score is reported. 0..=1.
     pub iou: f32,
+    /// Overlap above which the boxes of one object type around a reported one take part in its
+    /// place: their mean, weighted by score and overlap. Without it, the box of the best score
+    /// stays as it is. 0..=1.
+    pub vote: Option<f32>,
 }
 
 /// An output class of the network, and the object type that it is reported as.
@@ -255,12 +259,13 @@ impl Manifest {
             return wrong("input", "an OpenVINO network takes one picture, of the width and height of its file".into());
         }
         self.normalization()?;
-        let Thresholds { score, weak, sure, iou } = self.thresholds;
+        let Thresholds { score, weak, sure, iou, vote } = self.thresholds;
         for (key, value) in [
             ("thresholds.score", score),
             ("thresholds.weak", weak.unwrap_or(0.0)),
             ("thresholds.sure", sure.unwrap_or(0.0)),
             ("thresholds.iou", iou),
+            ("thresholds.vote", vote.unwrap_or(0.0)),
         ] {
             if !(0.0..=1.0).contains(&value) {
                 return wrong(key, format!("{value}: 0 to 1"));
