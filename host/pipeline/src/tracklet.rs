@@ -21,8 +21,10 @@
 //!
 //! Colours alone do not distinguish two individuals. An object of a type without an embedder is
 //! another one if its colours changed and so did the face in it, or so much of the picture that a
-//! cut is possible. Holds the previous frame, and the crops of tracklets that were not seen for a
-//! moment. Starts over at every cut, and when a job is resumed.
+//! cut is possible. What passes in front of an object changes as much: there the object was hidden
+//! in between, or has the colours of an earlier picture again. Holds the previous frame, and the
+//! crops of tracklets that were not seen for a moment. Starts over at every cut, and when a job is
+//! resumed.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -78,6 +80,7 @@ struct Open {
     crop: Option<RgbImage>,
     /// Time since which detections that have to be compared were too bad for it.
     suspect: Option<f64>,
+    /// Embeddings of earlier pictures; appearances where its type has no embedder.
     samples: Vec<Vec<f32>>,
     /// When it was last compared, and the distance of colours then.
     compared: Option<(f64, f32)>,
@@ -237,6 +240,7 @@ impl TypeTracklets {
         self.open.retain(|open| time - open.time <= REMEMBERED);
         let pairs = self.pairs(detections, now);
         let differs = if self.has_directions { DIRECTION } else { COLOUR };
+        let by_colours = matches!(judge, Judge::Colours(_));
         let mut found = Tracklets::default();
         let replaced: BTreeSet<usize> = match judge {
             Judge::Network(embedder, changed) => {
@@ -249,9 +253,11 @@ impl TypeTracklets {
                     let (Some(open), Some(d)) = (self.open.get(pair.tracklet), detections.get(pair.place)) else {
                         return false;
                     };
-                    let far = far(&open.appearance, &d.appearance);
+                    let changes = far(&open.appearance, &d.appearance);
                     let is_other_face = || changed.iter().any(|face| holds(&d.rect, face));
-                    (far > APPEARANCE_SAME && now.is_doubtful) || (far > differs && is_other_face())
+                    let is_new = |past: &Vec<f32>| far(past, &d.appearance) > APPEARANCE_SAME;
+                    let is_cut = || now.before.map(Frame::index) == Some(open.frame) && open.samples.iter().all(is_new);
+                    (now.is_doubtful && changes > APPEARANCE_SAME && is_cut()) || (changes > differs && is_other_face())
                 };
                 pairs.iter().filter(is_replaced).map(|pair| pair.place).collect()
             }
@@ -263,6 +269,9 @@ impl TypeTracklets {
             let tracklet = tracklet_of(place).and_then(|n| self.open.get_mut(n).map(|open| (n, open)));
             let id = match tracklet {
                 Some((_, open)) if !replaced.contains(&place) => {
+                    if by_colours && open.is_due(now, detection) {
+                        open.samples.push(detection.appearance.clone());
+                    }
                     open.see(now, detection);
                     open.id
                 }
@@ -275,6 +284,7 @@ impl TypeTracklets {
                     // The embedding that it was compared by is its first sample.
                     let own = found.embeddings.iter().filter(|(at, _)| *at as usize == place);
                     open.samples.extend(own.map(|(_, embedding)| embedding.clone()));
+                    open.samples.extend(by_colours.then(|| detection.appearance.clone()));
                     self.open.push(open);
                     new
                 }
