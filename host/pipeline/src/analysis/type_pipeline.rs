@@ -16,7 +16,7 @@ use super::{
     decision_recorder::HOST,
     event::{Event, Role, Sample},
     plugins::{MIN_SCORE, filter_settings, tracker_settings},
-    track::{AnnotatedShot, Attributes, Now, Reporting, Shot, Track},
+    track::{AnnotatedShot, Attributes, Now, Reporting, Shot, Track, is_part},
 };
 
 /// Splits items by their verdicts into those kept, annotated, and those rejected.
@@ -143,7 +143,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         let (kept, notes) = kept.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         self.end_windows(now.frame.time, events)?;
         let update = self.tracker.update(&now.frame, &kept)?;
-        let candidates = self.associate(now, kept.iter().zip(notes).zip(update.ids), tracklets, events)?;
+        let candidates = self.associate(now, kept.iter().zip(notes).zip(update.ids), detections, tracklets, events)?;
         self.select(now, candidates, events)?;
         self.post_first_shots(events)?;
         self.frame_before = Some(now.frame.time);
@@ -182,10 +182,12 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
     }
 
     /// Extends tracks as the tracker decided; returns the detections that may become a best shot.
+    /// `all`: every detection of the frame, also those that a filter dropped.
     fn associate<'a>(
         &mut self,
         now: &Now,
         detections: impl Iterator<Item = ((&'a Detection, Notes), Option<TrackId>)>,
+        all: &[Detection],
         tracklets: &Tracklets,
         events: &mut Vec<Event>,
     ) -> Result<Vec<ShotCandidate<'a>>, PluginError> {
@@ -220,7 +222,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
                 track.note_position(&now.frame, detection);
                 continue;
             }
-            track.note_detection(&now.frame, self.frame_before, detection);
+            track.note_detection(&now.frame, self.frame_before, detection, is_part(detection, all));
             let own = tracklets.embeddings.iter().filter(|(at, _)| *at as usize == place);
             track.samples.extend(own.map(|(_, v)| Sample { quality: detection.quality, vector: v.clone() }));
             // Filters only get detections that could become the best shot.

@@ -98,6 +98,8 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
                 let rule = match mistake {
                     Mistake::SeenOnce => "seen once",
                     Mistake::SeenBriefly => "seen briefly",
+                    Mistake::Part => "part of another",
+                    Mistake::SeenRarely => "seen rarely",
                 };
                 let why = Rejection { rule: rule.to_owned(), value: format!("{:.3}", summary.score) };
                 self.recorder.record(events, DecisionStage::Objects, Some(id), summary, HOST, why);

@@ -107,7 +107,49 @@ fn an_object_that_leaves_through_the_edge_of_the_frame_may_be_brief() {
         show_frame(&mut pipeline, 2, false, &[]);
         posts(&finish(&mut pipeline)).len()
     };
-    assert_eq!([reported([900.0, 945.0]), reported([945.0, 900.0])], [1, 0]);
+    assert_eq!([[900.0, 945.0], [945.0, 900.0], [945.0, 946.0]].map(reported), [1, 0, 0], "out, in, still");
+}
+
+/// The scores of the objects that are reported of a box of this score and another one at its side
+/// or within it, which are in `frames` frames.
+fn reported_with(other: (Rect, f32), frames: u64) -> Vec<f32> {
+    let mut pipeline = scored(&defaults(), true);
+    let whole = Detection { rect: Rect::new(0.0, 0.0, 100.0, 200.0), ..of(1, 0.7) };
+    let seen = [whole, Detection { rect: other.0, ..of(2, other.1) }];
+    (0..frames).for_each(|index| drop(show_frame(&mut pipeline, index, false, &seen)));
+    let events = finish(&mut pipeline);
+    objects(&events).iter().map(|object| object.best.score).collect()
+}
+
+#[test]
+fn a_part_of_an_object_is_no_object_unless_it_is_sure() {
+    let torso = Rect::new(10.0, 10.0, 95.0, 110.0);
+    assert_eq!(reported_with((torso, 0.6), 20), [0.7]);
+    assert_eq!(reported_with((torso, 0.72), 20), [0.7, 0.72], "of a better score");
+    let beside = Rect { left: 60.0, right: 145.0, ..torso };
+    assert_eq!(reported_with((beside, 0.6), 20), [0.7, 0.6]);
+    let distant = Rect::new(10.0, 10.0, 50.0, 90.0);
+    assert_eq!(reported_with((distant, 0.6), 20), [0.7, 0.6], "a sixth of its size");
+    // The whole vanishes for most of the time.
+    let mut pipeline = scored(&defaults(), true);
+    let part = Detection { rect: torso, ..of(2, 0.6) };
+    let whole = Detection { rect: Rect::new(0.0, 0.0, 100.0, 200.0), ..of(1, 0.7) };
+    (0..4).for_each(|index| drop(show_frame(&mut pipeline, index, false, &[whole.clone(), part.clone()])));
+    (4..12).for_each(|index| drop(show_frame(&mut pipeline, index, false, std::slice::from_ref(&part))));
+    assert_eq!(objects(&finish(&mut pipeline)).len(), 2);
+}
+
+#[test]
+fn an_object_in_few_of_its_frames_is_reported_if_it_is_sure() {
+    let reported = |score: f32, every: u64| {
+        let mut pipeline = scored(&defaults(), true);
+        for index in 0..=40 {
+            let seen = (index % every == 0).then(|| of(1, score));
+            show_frame(&mut pipeline, index, false, seen.as_slice());
+        }
+        objects(&finish(&mut pipeline)).len()
+    };
+    assert_eq!([reported(0.6, 3), reported(0.6, 5), reported(0.75, 5)], [1, 0, 1]);
 }
 
 #[test]
