@@ -7,10 +7,8 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{
-        HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, HeaderName},
-    },
+    http::{StatusCode, header::CACHE_CONTROL},
+    response::{IntoResponse, Response},
 };
 use ocellus_core::{Error, Result, Timestamp};
 use ocellus_store::{NewToken, Scope, Token};
@@ -114,17 +112,14 @@ pub(crate) async fn list(State(api): State<Arc<Api>>) -> Result<Json<TokenList>,
     post, path = "/tokens/", tag = "server", operation_id = "addToken", request_body = TokenWrite,
     responses((status = 201, description = "The token.", body = AddedToken), BadParam, Unauthorized, Conflict),
 )]
-pub(crate) async fn add(
-    State(api): State<Arc<Api>>,
-    JsonObject(sent): JsonObject,
-) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1], Json<AddedToken>), ApiError> {
+pub(crate) async fn add(State(api): State<Arc<Api>>, JsonObject(sent): JsonObject) -> Result<Response, ApiError> {
     let now = api.clock.now();
     let new = parse(&sent, now)?;
     let secret = random_digits::<32>()?;
     let (tokens, text) = (api.access.tokens.clone(), secret.clone());
     let token = blocking(move || Ok(tokens.add(new, &text, now)?)).await?;
-    let no_store = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok((StatusCode::CREATED, no_store, Json(AddedToken { token: token.into(), secret })))
+    let added = Json(AddedToken { token: token.into(), secret });
+    Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], added).into_response())
 }
 
 /// Revokes a token, and the sessions that were begun with it.
