@@ -168,6 +168,18 @@ fn an_object_without_an_embedder_ends_where_a_cut_is_possible() {
 }
 
 #[test]
+fn an_object_without_an_embedder_that_something_passes_in_front_of_is_one_tracklet() {
+    let car = ObjectType::car();
+    let of_cars = |shown: &[Shown], possible: usize| {
+        tracklets(&follow_scene(shown, std::slice::from_ref(&car), None, Some(possible)), &car)
+    };
+    let hidden = [shown(RED, 6), vec![None; 3], shown(BLUE, 3)].concat();
+    assert_eq!(of_cars(&hidden, 9), [(0, None)], "not visible in the frame before");
+    let half_hidden = [shown(RED, 6), shown(BLUE, 1), shown(RED, 3)].concat();
+    assert_eq!(of_cars(&half_hidden, 7), [(0, None)], "its first colours again");
+}
+
+#[test]
 fn a_cut_ends_all_tracklets() {
     let records = follow(&[shown(RED, 6), shown(BLUE, 6)].concat(), &[ObjectType::face()], Some(6));
     assert_eq!(tracklets(&records, &ObjectType::face()), [(0, None), (6, None)]);
