@@ -1,7 +1,7 @@
 //! Covers: clients generated from the OpenAPI document, each of which does the whole flow, from the
 //! creation of a video to its deletion; and schemathesis: requests that the document allows are
-//! accepted, and others refused. Runs where `tests/clients/setup.sh` has put the tools; `cargo xtask
-//! clients` runs all of it.
+//! accepted, and others refused. Runs where `tests/clients/setup.sh` has put the tools; `cargo
+//! xtask clients` runs all of it.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,5 +1,5 @@
-//! Covers: TLS by the server itself, a renewed certificate, commands that trust it as it is or by an
-//! authority, a proxy's path in links, redirects and the OpenAPI document, `--listen` by name.
+//! Covers: TLS by the server itself, a renewed certificate, commands that trust it as it is or by
+//! an authority, a proxy's path in links, redirects and the OpenAPI document, `--listen` by name.
 
 use std::{fs, path::Path};
 

@@ -1,5 +1,5 @@
-//! Covers: housekeeping. Sources beyond a limit of size or age are removed, videos and objects stay;
-//! sources with `keep` stay; uploads that would use the reserved disk space are refused.
+//! Covers: housekeeping. Sources beyond a limit of size or age are removed, videos and objects
+//! stay; sources with `keep` stay; uploads that would use the reserved disk space are refused.
 
 use std::{fs, path::Path};
 

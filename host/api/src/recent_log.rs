@@ -1,9 +1,9 @@
 //! The newest lines of the server's log.
 //!
-//! Owns a bounded buffer of lines ([`RecentLog`]) that the program's log fills and `GET /log/` reads.
-//! Guarantees: at most [`MAX_LINES`] lines of at most [`MAX_LINE_BYTES`] each are in memory; adding
-//! one never waits for a reader of the answer. A line holds what standard error gets, which has no
-//! secret. The buffer ends with the process.
+//! Owns a bounded buffer of lines ([`RecentLog`]) that the program's log fills and `GET /log/`
+//! reads. Guarantees: at most [`MAX_LINES`] lines of at most [`MAX_LINE_BYTES`] each are in memory;
+//! adding one never waits for a reader of the answer. A line holds what standard error gets, which
+//! has no secret. The buffer ends with the process.
 
 use std::{collections::VecDeque, fmt, str::FromStr, sync::Arc};
 

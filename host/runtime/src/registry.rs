@@ -209,8 +209,9 @@ impl Plugins {
         Ok(true)
     }
 
-    /// Makes the canary of a plugin the plugin itself: its file replaces the user's one of this name,
-    /// or overrides the shipped one. Returns the report on it; `None` where there is no canary.
+    /// Makes the canary of a plugin the plugin itself: its file replaces the user's one of this
+    /// name, or overrides the shipped one. Returns the report on it; `None` where there is no
+    /// canary.
     ///
     /// # Errors
     /// The canary is not in the users' folder, its file was changed since it was loaded, or the

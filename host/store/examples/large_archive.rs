@@ -1,8 +1,8 @@
 //! Maker of a large archive for the benchmark of the page (tests/page/bench.mjs): many videos, and
 //! one of ten hours with 20,000 tracks, half of them faces of 1,000 identities.
 //!
-//! `large_archive DATA VIDEOS PICTURE`: DATA is an empty data folder, PICTURE a JPEG that stands for
-//! each identity.
+//! `large_archive DATA VIDEOS PICTURE`: DATA is an empty data folder, PICTURE a JPEG that stands
+//! for each identity.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,7 @@
 //! `/tokens/`: the tokens of the data folder, as `ocellus token` has them, for administrators.
 //!
-//! Owns their JSON and the checks of a new one. Secrets are made here, shown once, and kept nowhere.
+//! Owns their JSON and the checks of a new one. Secrets are made here, shown once, and kept
+//! nowhere.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! Start of decoder processes, one of which is kept ready.
 //!
 //! Owns the thread that starts them, and the one that waits for its task. Linking FFmpeg's
-//! libraries takes a start some 50 ms, which a job, a screenshot or a search need not wait for: once
-//! a decoder process has ended, the next one is started ahead. It runs before any task, so that
-//! nothing of a source can be left in it. Both end with this process.
+//! libraries takes a start some 50 ms, which a job, a screenshot or a search need not wait for:
+//! once a decoder process has ended, the next one is started ahead. It runs before any task, so
+//! that nothing of a source can be left in it. Both end with this process.
 
 use std::{
     io,

@@ -136,8 +136,8 @@ const CONFIRM_WITHIN: f64 = 0.36;
 /// detections of road or foliage patterns vanish within half a second; objects that leave through
 /// the edge of the frame had no more time.
 const BRIEF: f64 = 0.7;
-/// One in how many frames of a track at least shows its object, if no detection is sure. Detections of
-/// reflections and road markings that a tracker joined over seconds are in a seventh of them.
+/// One in how many frames of a track at least shows its object, if no detection is sure. Detections
+/// of reflections and road markings that a tracker joined over seconds are in a seventh of them.
 const SHOWN: u64 = 4;
 /// Distance of a box from the edge of the frame, as a share of the frame's side, up to which it is
 /// at the edge.

@@ -1,8 +1,8 @@
 //! Verification of servers by the certificates of `--ca-cert`.
 //!
-//! Owns the certificates of that file. Guarantees: a server is trusted if a public authority or one
-//! in the file signed its certificate, for the name in its URL; or if its certificate is in the file
-//! itself, byte by byte, and has not expired. The latter is what self-hosters make with
+//! Owns the certificates of that file. Guarantees: a server is trusted if a public authority or
+//! one in the file signed its certificate, for the name in its URL; or if its certificate is in the
+//! file itself, byte by byte, and has not expired. The latter is what self-hosters make with
 //! `openssl req -x509`: often marked as an authority, which no server's certificate may be by RFC
 //! 5280, and without the server's name in it. Such a certificate needs no name: whoever holds its
 //! key is the server that the user named.
