@@ -68,23 +68,28 @@ async function uploading(name) {
   return { page, file, row, start, remove, size: (await stat(file)).size };
 }
 
-test('an upload whose connection breaks goes on by itself where it was', async () => {
-  const { page, row, start, remove, size } = await uploading('broken.mp4');
-  const half = Math.floor(size / 2);
+/** Passes only the first bytes of the first PATCH to the server, and then calls `end`; returns the list of the offsets of all of them. */
+async function takeOnly(page, bytes, end) {
   const offsets = [];
   await page.route('**/uploads/*/', async (route) => {
     const request = route.request();
     if (request.method() !== 'PATCH') return route.continue();
     offsets.push(Number(request.headers()['upload-offset']));
     if (offsets.length > 1) return route.continue();
-    // Half of the file arrives, and then the connection breaks.
     const headers = { ...(await request.allHeaders()), authorization: `Token ${stage.server.token}` };
     for (const name of ['cookie', 'content-length', 'host', 'origin']) delete headers[name];
-    const body = (await readFile(FACE)).subarray(0, half);
+    const body = (await readFile(FACE)).subarray(0, bytes);
     const answer = await fetch(request.url(), { method: 'PATCH', headers, body });
     assert.equal(answer.status, 204);
-    return route.abort('connectionreset');
+    return end(route);
   });
+  return offsets;
+}
+
+test('an upload whose connection breaks goes on by itself where it was', async () => {
+  const { page, row, start, remove, size } = await uploading('broken.mp4');
+  const half = Math.floor(size / 2);
+  const offsets = await takeOnly(page, half, (route) => route.abort('connectionreset'));
   await start();
   await row.getByText('Done', { exact: true }).waitFor({ timeout: 300_000 });
   assert.deepEqual(offsets, [0, half]);
@@ -114,22 +119,10 @@ test('an upload is paused and resumed', async () => {
 test('an upload goes on after the page was reloaded, when the same file is added again', async () => {
   const { page, file, row, start, remove, size } = await uploading('reloaded.mp4');
   const half = Math.floor(size / 2);
-  const offsets = [];
   let arrived = () => {};
   const halfArrived = new Promise((resolve) => (arrived = resolve));
-  await page.route('**/uploads/*/', async (route) => {
-    const request = route.request();
-    if (request.method() !== 'PATCH') return route.continue();
-    offsets.push(Number(request.headers()['upload-offset']));
-    if (offsets.length > 1) return route.continue();
-    // Half of the file arrives, and nothing is answered.
-    const headers = { ...(await request.allHeaders()), authorization: `Token ${stage.server.token}` };
-    for (const name of ['cookie', 'content-length', 'host', 'origin']) delete headers[name];
-    const body = (await readFile(FACE)).subarray(0, half);
-    const answer = await fetch(request.url(), { method: 'PATCH', headers, body });
-    assert.equal(answer.status, 204);
-    arrived();
-  });
+  // Nothing is answered.
+  const offsets = await takeOnly(page, half, () => arrived());
   const { count } = await stage.server.api('GET', '/videos/count/');
   await start();
   await halfArrived;
