@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ocellus_core::{CpuMeter, Detection, ObjectType, Result, ScoreThresholds, Size};
 use ocellus_detect::{Embedder, Embedders, RawDetection};
 use ocellus_media::Frame;
+use ocellus_store::LogHeader;
 
 use crate::{
     appearance,
@@ -37,16 +38,16 @@ struct Places {
 }
 
 impl<'a> Measurer<'a> {
-    /// `compared`: types whose trackers compare appearances; `scores`: as in the header of the log.
+    /// `compared`: types whose trackers compare appearances; `header`: that of the log.
     pub(super) fn new(
         embedders: &'a Embedders,
         types: &'a [ObjectType],
         compared: &[ObjectType],
-        scores: &[(ObjectType, ScoreThresholds)],
+        header: &LogHeader,
     ) -> Self {
         let types = types.iter().map(|object_type| MeasuredType {
             object_type,
-            scores: scores.iter().find(|(t, _)| t == object_type).map(|(_, scores)| *scores).unwrap_or_default(),
+            scores: header.scores_of(object_type),
             embedder: embedder_of_appearances(embedders, object_type, compared),
         });
         Self { embedders, types: types.collect() }

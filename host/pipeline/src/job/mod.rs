@@ -181,6 +181,7 @@ fn begin<'a>(
     // A URL without a known duration is a live source, which sets the pace itself.
     let is_paced = matches!(context.input.location, Location::Url(_)) && info.duration.is_none();
     let mut decode = Decode::new(settings, detectors, context.progress, context.interrupt, is_paced);
+    let measurer = Measurer::new(context.embedders, types, compared, &header);
     let output = |job, writer, mut analysis: Analysis, boxes: TrackBoxes, reader, laps, frames| {
         analysis.follow_canaries();
         if boxes.are_kept() {
@@ -190,7 +191,7 @@ fn begin<'a>(
             context,
             job,
             boxes,
-            measurer: Measurer::new(context.embedders, types, compared, &header_scores),
+            measurer,
             writer,
             tracklets: TrackletBuilder::new(context.embedders, types, compared, &header_scores),
             analysis,
